@@ -1,0 +1,229 @@
+"""Strict, typed configuration: YAML, then dotted overrides; unknown keys are refused.
+
+Configuration is data. Nothing here imports code by name, evaluates text or needs torch.
+"""
+
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, Literal, Self, TypeVar
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from phalanx.errors import UsageError, did_you_mean
+
+
+class Strict(BaseModel):
+    """A section of the configuration: frozen, and without room for unknown keys."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class AttentionConfig(Strict):
+    """Every attention layer of a model."""
+
+    heads: int = Field(4, ge=1)
+    key_value_heads: int | None = Field(None, ge=1)
+    window: int | None = Field(None, ge=1)
+    query_key_norm: bool = False
+    bias: bool = True
+    schedule: Literal["reference", "sdpa"] = "sdpa"
+
+
+class RecurrenceConfig(Strict):
+    """Every rnn, lstm and gru layer of a model."""
+
+    nonlinearity: Literal["tanh", "relu"] = "tanh"
+    schedule: Literal["serial", "fused"] = "fused"
+
+
+class MinGRUConfig(Strict):
+    """Every mingru layer of a model; ``inner`` hidden units (None: the width of the model)."""
+
+    inner: int | None = Field(None, ge=1)
+    chunk: int = Field(16, ge=1)
+    schedule: Literal["serial", "scan"] = "scan"
+
+
+class FeedForwardConfig(Strict):
+    """The feed-forward network of every block."""
+
+    width: int = Field(ge=1)
+    activation: Literal["relu", "gelu", "gelu_tanh", "squared_relu"] = "relu"
+    bias: bool = True
+
+
+class ModelConfig(Strict):
+    """A decoder or an encoder: which layers, how large, joined how.
+
+    ``mixers`` names one mixer a layer, or a pattern that is repeated over the layers; two names
+    joined by ``+`` read in both directions (``lstm+lstm``). ``block`` says where the norms stand:
+    ``pre`` and ``post`` around residual branches, ``plain`` for mixers stacked directly.
+    """
+
+    format: Literal[1] = 1
+    kind: Literal["decoder", "encoder"] = "decoder"
+    vocabulary: int = Field(ge=2, le=10_000_000)
+    outputs: int | None = Field(None, ge=1)
+    context: int = Field(ge=1, le=10_000_000)
+    width: int = Field(ge=1, le=1_000_000)
+    layers: int = Field(ge=1, le=10_000)
+    mixers: tuple[str, ...]
+    block: Literal["pre", "post", "plain"] = "pre"
+    norm: Literal["layer", "rms"] = "layer"
+    norm_bias: bool = True
+    final_norm: bool = True
+    positions: Literal["none", "learned", "sinusoidal", "rotary"] = "none"
+    attention: AttentionConfig = AttentionConfig()
+    recurrence: RecurrenceConfig = RecurrenceConfig()
+    mingru: MinGRUConfig = MinGRUConfig()
+    feed_forward: FeedForwardConfig | None = None
+    tied: bool = True
+    scale_embedding: bool = False
+    output_bias: bool = False
+    dropout: float = Field(0.0, ge=0.0, lt=1.0)
+    init: Literal["glorot", "gpt2"] = "glorot"
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        if not self.mixers or self.layers % len(self.mixers):
+            raise ValueError(
+                f"mixers names {len(self.mixers)} layers and layers is {self.layers}: "
+                "expected one mixer a layer, or a pattern whose length divides layers"
+            )
+        if self.tied and self.outputs not in (None, self.vocabulary):
+            raise ValueError("tied weights need as many outputs as the vocabulary has tokens")
+        return self
+
+    @property
+    def mixer_names(self) -> tuple[str, ...]:
+        """One mixer name a layer, the pattern repeated."""
+        return self.mixers * (self.layers // len(self.mixers))
+
+
+class DataConfig(Strict):
+    """What is read, and how it becomes tokens."""
+
+    paths: tuple[str, ...] = ("stdlib",)
+    tokenizer: Literal["bytes", "characters", "bpe"] = "characters"
+    vocabulary: int = Field(4096, ge=257, description="tokens of a trained bpe tokenizer")
+    validation_fraction: float = Field(0.1, gt=0.0, lt=1.0)
+
+
+class TrainingConfig(Strict):
+    """How a model is trained; a length or a budget in seconds ends it, whichever comes first."""
+
+    steps: int = Field(2000, ge=1)
+    seconds: float | None = Field(None, gt=0.0)
+    batch_size: int = Field(16, ge=1)
+    sequence_length: int = Field(128, ge=1)
+    optimizer: Literal["adamw", "muon"] = "muon"
+    learning_rate: float = Field(3e-3, gt=0.0)
+    muon_learning_rate: float = Field(0.02, gt=0.0)
+    weight_decay: float = Field(0.0, ge=0.0)
+    betas: tuple[float, float] = (0.9, 0.99)
+    warmup_steps: int = Field(50, ge=0)
+    decay: Literal["cosine", "linear", "constant"] = "cosine"
+    decay_fraction: float = Field(1.0, ge=0.0, le=1.0)
+    final_fraction: float = Field(0.1, ge=0.0, le=1.0)
+    clip: float | None = Field(1.0, gt=0.0)
+    precision: Literal["auto", "float32", "bfloat16"] = "auto"
+    compile: bool = False
+    evaluate_every: int = Field(200, ge=1)
+
+
+class RunConfig(Strict):
+    """A whole run: a preset's name or a model, the data, the training.
+
+    ``size`` scales a preset to about so many parameters outside its embeddings.
+    """
+
+    preset: str = "transformer"
+    size: int | None = Field(None, ge=1)
+    model: dict[str, Any] = Field(default_factory=dict, description="overrides of the preset")
+    data: DataConfig = DataConfig()
+    train: TrainingConfig = TrainingConfig()
+    seed: int = Field(0, ge=0)
+    device: str = "auto"
+
+
+C = TypeVar("C", bound=Strict)
+
+
+def parse(kind: type[C], values: Mapping[str, Any], source: str) -> C:
+    """Check ``values`` against a section.
+
+    Raises:
+        UsageError: names every wrong key with what was given, expected, and the nearest known key.
+    """
+    try:
+        return kind.model_validate(values)
+    except ValidationError as error:
+        lines = [_explain(kind, problem) for problem in error.errors()]
+        raise UsageError(f"{source}: " + "\n  ".join(lines)) from None
+
+
+def _explain(kind: type[BaseModel], problem: Any) -> str:
+    where = [str(part) for part in problem["loc"]]
+    dotted = ".".join(where) or kind.__name__
+    if problem["type"] != "extra_forbidden":
+        given = "" if problem["type"] == "missing" else f" (given {problem['input']!r})"
+        return f"{dotted}: {problem['msg']}{given}"
+    section: type[BaseModel] | None = kind
+    for part in where[:-1]:
+        field = section.model_fields.get(part) if section else None
+        section = _section_of(field.annotation) if field else None
+    known = section.model_fields if section else kind.model_fields
+    return f"{dotted}: unknown key.{did_you_mean(where[-1], known)}"
+
+
+def _section_of(annotation: Any) -> type[BaseModel] | None:
+    candidates = (annotation, *getattr(annotation, "__args__", ()))
+    return next((c for c in candidates if isinstance(c, type) and issubclass(c, BaseModel)), None)
+
+
+def read_yaml(path: Path) -> dict[str, Any]:
+    """The mapping in a YAML file.
+
+    Raises:
+        UsageError: the file is missing, unreadable, not YAML or not a mapping.
+    """
+    try:
+        values = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise UsageError(f"{path}: cannot read the configuration: {error.strerror}") from None
+    except (yaml.YAMLError, UnicodeDecodeError, RecursionError, ValueError) as error:
+        raise UsageError(f"{path}: not valid YAML: {error}") from None
+    if values is None:
+        return {}
+    if not isinstance(values, dict) or not all(isinstance(key, str) for key in values):
+        raise UsageError(f"{path}: expected a mapping of keys to values at the top level")
+    return values
+
+
+def override(values: Mapping[str, Any], dotted: Sequence[tuple[str, str]]) -> dict[str, Any]:
+    """``values`` with dotted overrides, ``("train.steps", "500")``; the texts are YAML scalars.
+
+    Raises:
+        UsageError: an override descends into something that is not a section, or is not YAML.
+    """
+    result: dict[str, Any] = json.loads(json.dumps(values))
+    for key, text in dotted:
+        *sections, last = key.split(".")
+        place = result
+        for part in sections:
+            place = place.setdefault(part, {})
+            if not isinstance(place, dict):
+                raise UsageError(f"--{key}: {part!r} is a value, not a section")
+        try:
+            place[last] = yaml.safe_load(text)
+        except yaml.YAMLError:
+            raise UsageError(f"--{key}: cannot read the value {text!r}") from None
+    return result
+
+
+def to_yaml(config: Strict) -> str:
+    """The resolved configuration as YAML, defaults included."""
+    text: str = yaml.safe_dump(config.model_dump(mode="json"), sort_keys=False, allow_unicode=True)
+    return text

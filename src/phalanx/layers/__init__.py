@@ -1,0 +1,1 @@
+"""Layers in which each position sees itself alone, and the blocks that join them to mixers."""

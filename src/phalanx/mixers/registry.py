@@ -1,0 +1,67 @@
+"""The mixers that a configuration can name; a new mixer is one line here."""
+
+from collections.abc import Callable
+from typing import TypeVar
+
+from phalanx.config import ModelConfig
+from phalanx.errors import UsageError, did_you_mean
+from phalanx.mixers.attention import Attention, BidirectionalAttention
+from phalanx.mixers.base import CausalMixer, Mixer
+from phalanx.mixers.bidirectional import Bidirectional
+from phalanx.mixers.gru import GRU
+from phalanx.mixers.lstm import LSTM
+from phalanx.mixers.mingru import MinGRU
+from phalanx.mixers.rnn import RNN
+
+A = TypeVar("A", Attention, BidirectionalAttention)
+
+
+def _attention(kind: type[A], config: ModelConfig) -> A:
+    chosen = config.attention
+    return kind(
+        config.width,
+        chosen.heads,
+        key_value_heads=chosen.key_value_heads,
+        window=chosen.window,
+        rotary=config.positions == "rotary",
+        query_key_norm=chosen.query_key_norm,
+        bias=chosen.bias,
+        schedule=chosen.schedule,
+    )
+
+
+CAUSAL: dict[str, Callable[[ModelConfig], CausalMixer]] = {
+    "attention": lambda c: _attention(Attention, c),
+    "rnn": lambda c: RNN(c.width, c.recurrence.nonlinearity, c.recurrence.schedule),
+    "lstm": lambda c: LSTM(c.width, c.recurrence.schedule),
+    "gru": lambda c: GRU(c.width, c.recurrence.schedule),
+    "mingru": lambda c: MinGRU(c.width, c.mingru.inner, c.mingru.chunk, c.mingru.schedule),
+}
+
+
+def causal_mixer(name: str, config: ModelConfig) -> CausalMixer:
+    """The causal mixer of that name.
+
+    Raises:
+        UsageError: no causal mixer has that name.
+    """
+    if name not in CAUSAL:
+        raise UsageError(f"mixers: {name!r} is no causal mixer.{did_you_mean(name, CAUSAL)}")
+    return CAUSAL[name](config)
+
+
+def encoder_mixer(name: str, config: ModelConfig) -> Mixer:
+    """The mixer of that name for an encoder, where attention looks both ways and ``a+b`` reads
+    forwards by ``a`` and backwards by ``b``.
+
+    Raises:
+        UsageError: no mixer has that name.
+    """
+    if name == "attention":
+        return _attention(BidirectionalAttention, config)
+    forwards, plus, backwards = name.partition("+")
+    if not plus:
+        return causal_mixer(name, config)
+    return Bidirectional(
+        config.width, causal_mixer(forwards, config), causal_mixer(backwards, config)
+    )

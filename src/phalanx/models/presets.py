@@ -1,0 +1,185 @@
+"""Architectures by name, at a size; a size is met by the width, then by the feed-forward width."""
+
+from collections.abc import Callable, Mapping
+
+import torch
+
+from phalanx.config import AttentionConfig, FeedForwardConfig, MinGRUConfig, ModelConfig, parse
+from phalanx.errors import UsageError, did_you_mean
+from phalanx.models.decoder import Decoder
+from phalanx.models.encoder import Encoder
+
+DEFAULT_SIZE = 800_000
+
+
+def build(config: ModelConfig, seed: int | None = None) -> Decoder | Encoder:
+    """The model of a configuration, with weights drawn from ``seed`` (None: torch's state)."""
+    model = (Decoder if config.kind == "decoder" else Encoder)(config)
+    if seed is not None:
+        model.init_weights(torch.Generator().manual_seed(seed))
+    return model
+
+
+def preset(
+    name: str, vocabulary: int, context: int, size: int | None = None, **changes: object
+) -> ModelConfig:
+    """The configuration of a preset.
+
+    Args:
+        name: one of PRESETS.
+        vocabulary: tokens of the tokenizer.
+        context: positions that the model must be able to hold.
+        size: parameters wanted outside the tables of tokens, positions and outputs; met as nearly
+            as whole widths allow. None: the preset's own size.
+        changes: fields of ModelConfig to set after that.
+
+    Raises:
+        UsageError: no such preset, or a size asked of a preset that has one of its own.
+    """
+    if name not in PRESETS:
+        raise UsageError(f"preset {name!r} is not known.{did_you_mean(name, PRESETS)}")
+    if name == "gpt2":
+        if size is not None:
+            raise UsageError("gpt2 is the 124M model and no other size; choose `transformer`")
+        return _changed(_gpt2(vocabulary, context), changes)
+
+    def make(width: int) -> ModelConfig:
+        return _changed(PRESETS[name](vocabulary, context, width), changes)
+
+    width = changes.get("width")
+    return make(width) if isinstance(width, int) else _fit(make, size or DEFAULT_SIZE)
+
+
+def _changed(config: ModelConfig, changes: Mapping[str, object]) -> ModelConfig:
+    """``config`` with changed fields; a section given in part keeps its other values."""
+    values = config.model_dump()
+    for name, value in changes.items():
+        section = values.get(name)
+        if isinstance(value, Mapping) and isinstance(section, dict):
+            value = {**section, **value}
+        values[name] = value
+    return parse(ModelConfig, values, "model")
+
+
+def count(config: ModelConfig) -> tuple[int, int]:
+    """Parameters of a configuration, and those outside its tables, without allocating any."""
+    with torch.device("meta"):
+        return build(config).parameter_counts()
+
+
+def _fit(make: Callable[[int], ModelConfig], size: int) -> ModelConfig:
+    # Heads need a width that they divide, into even parts for rotary positions.
+    smallest = make(16)
+    step = 4 * smallest.attention.heads if "attention" in smallest.mixers else 2
+    if smallest.feed_forward is not None:
+        step = max(step, 16)
+    low, high = 1, 2
+    while _inner(make(high * step)) < size:
+        low, high = high, high * 2
+    while high - low > 1:
+        middle = (low + high) // 2
+        below = _inner(make(middle * step)) < size
+        low, high = (middle, high) if below else (low, middle)
+    near = [make(n * step) for n in (low, high)]
+    config = min(near, key=lambda c: abs(_inner(c) - size))
+    return config if config.feed_forward is None else _fit_feed_forward(config, size)
+
+
+def _fit_feed_forward(config: ModelConfig, size: int) -> ModelConfig:
+    chosen = config.feed_forward
+    assert chosen is not None
+    each = config.layers * (2 * config.width + chosen.bias)
+    change = round((size - _inner(config)) / each / 4) * 4
+    wider = chosen.model_copy(update={"width": max(4, chosen.width + change)})
+    return config.model_copy(update={"feed_forward": wider})
+
+
+def _inner(config: ModelConfig) -> int:
+    return count(config)[1]
+
+
+def _recurrent(mixer: str, layers: int) -> Callable[[int, int, int], ModelConfig]:
+    def make(vocabulary: int, context: int, width: int) -> ModelConfig:
+        return ModelConfig(
+            vocabulary=vocabulary,
+            context=context,
+            width=width,
+            layers=layers,
+            mixers=(mixer,),
+            block="plain",
+            final_norm=False,
+            tied=False,
+            output_bias=True,
+        )
+
+    return make
+
+
+def _mingru(vocabulary: int, context: int, width: int) -> ModelConfig:
+    return ModelConfig(
+        vocabulary=vocabulary,
+        context=context,
+        width=width,
+        layers=4,
+        mixers=("mingru",),
+        block="pre",
+        norm="rms",
+        mingru=MinGRUConfig(inner=2 * width),
+        feed_forward=FeedForwardConfig(width=2 * width, activation="squared_relu", bias=False),
+    )
+
+
+def _transformer(vocabulary: int, context: int, width: int) -> ModelConfig:
+    return ModelConfig(
+        vocabulary=vocabulary,
+        context=context,
+        width=width,
+        layers=4,
+        mixers=("attention",),
+        block="pre",
+        norm="rms",
+        positions="rotary",
+        attention=AttentionConfig(heads=4, query_key_norm=True, bias=False),
+        feed_forward=FeedForwardConfig(width=4 * width, activation="squared_relu", bias=False),
+    )
+
+
+def _transformer_2017(vocabulary: int, context: int, width: int) -> ModelConfig:
+    return ModelConfig(
+        vocabulary=vocabulary,
+        context=context,
+        width=width,
+        layers=4,
+        mixers=("attention",),
+        block="post",
+        final_norm=False,
+        positions="sinusoidal",
+        scale_embedding=True,
+        attention=AttentionConfig(heads=4),
+        feed_forward=FeedForwardConfig(width=4 * width),
+    )
+
+
+def _gpt2(vocabulary: int, context: int) -> ModelConfig:
+    return ModelConfig(
+        vocabulary=vocabulary,
+        context=context,
+        width=768,
+        layers=12,
+        mixers=("attention",),
+        positions="learned",
+        attention=AttentionConfig(heads=12),
+        feed_forward=FeedForwardConfig(width=3072, activation="gelu_tanh"),
+        init="gpt2",
+    )
+
+
+PRESETS: dict[str, Callable[[int, int, int], ModelConfig]] = {
+    "rnn": _recurrent("rnn", 2),
+    "lstm": _recurrent("lstm", 2),
+    "gru": _recurrent("gru", 2),
+    "mingru": _mingru,
+    "transformer": _transformer,
+    "transformer-2017": _transformer_2017,
+    "gpt2": lambda vocabulary, context, _: _gpt2(vocabulary, context),
+}

@@ -1,0 +1,1 @@
+"""The same maths in different orders; a schedule never changes a result."""
