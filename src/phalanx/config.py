@@ -32,10 +32,10 @@ class AttentionConfig(Strict):
 
 
 class RecurrenceConfig(Strict):
-    """Every rnn, lstm and gru layer of a model."""
+    """Every rnn, lstm and gru layer of a model; no schedule is the one that suits each best."""
 
     nonlinearity: Literal["tanh", "relu"] = "tanh"
-    schedule: Literal["serial", "fused"] = "fused"
+    schedule: Literal["serial", "fused", "hoisted"] | None = None
 
 
 class MinGRUConfig(Strict):
@@ -83,7 +83,7 @@ class ModelConfig(Strict):
     scale_embedding: bool = False
     output_bias: bool = False
     dropout: float = Field(0.0, ge=0.0, lt=1.0)
-    init: Literal["glorot", "gpt2"] = "glorot"
+    init: Literal["glorot", "gpt2", "zero"] = "glorot"
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
@@ -112,7 +112,11 @@ class DataConfig(Strict):
 
 
 class TrainingConfig(Strict):
-    """How a model is trained; a length or a budget in seconds ends it, whichever comes first."""
+    """How a model is trained; a length or a budget in seconds ends it, whichever comes first.
+
+    ``learning_rate`` is AdamW's; the table of tokens may have its own, ``embedding_learning_rate``.
+    ``muon_learning_rate`` and ``momentum`` are those of Muon, which moves the blocks' matrices.
+    """
 
     steps: int = Field(2000, ge=1)
     seconds: float | None = Field(None, gt=0.0)
@@ -120,7 +124,9 @@ class TrainingConfig(Strict):
     sequence_length: int = Field(128, ge=1)
     optimizer: Literal["adamw", "muon"] = "muon"
     learning_rate: float = Field(3e-3, gt=0.0)
+    embedding_learning_rate: float | None = Field(None, gt=0.0)
     muon_learning_rate: float = Field(0.02, gt=0.0)
+    momentum: float = Field(0.95, ge=0.0, lt=1.0)
     weight_decay: float = Field(0.0, ge=0.0)
     betas: tuple[float, float] = (0.9, 0.99)
     warmup_steps: int = Field(50, ge=0)

@@ -54,7 +54,9 @@ class Rows:
     def padded(cls, lengths_B: PerRow, length: int, start_B: PerRow | None = None) -> "Rows":
         """Rows of ``lengths_B`` real positions each, padded to the right to ``length``."""
         positions_BT = _positions(lengths_B.shape[0], length, lengths_B.device, start_B)
-        return cls(positions_BT, lengths_B)
+        keep_BT = torch.arange(length, device=lengths_B.device) < lengths_B[:, None]
+        # Padding stands at position 0: counted on, it might leave the table of positions.
+        return cls(torch.where(keep_BT, positions_BT, 0), lengths_B)
 
     @property
     def keep_BT(self) -> PerPosition | None:

@@ -19,6 +19,7 @@ PerRow = Annotated[Tensor, "B"]
 PerPosition = Annotated[Tensor, "B T"]
 Sequence = Annotated[Tensor, "B T D"]
 Column = Annotated[Tensor, "B D"]
+Vectors = Annotated[Tensor, "... D"]  # of both forms: a sequence or a column
 Ids = Annotated[Tensor, "B T"]
 Logits = Annotated[Tensor, "B T V"]
 Mask = Annotated[Tensor, "B T S"]

@@ -101,14 +101,20 @@ class KeyValueState(TensorState):
         keep_BT: Tensor | None,
         segments_BT: Tensor | None,
     ) -> tuple["KeyValueState", Tensor]:
-        """Write T positions behind those held; return the state and the slots (B, T) they took."""
+        """Write T positions behind those held; return the state and the slots (B, T) they took.
+
+        Raises:
+            RuntimeError: more positions than the capacity (on a GPU, a device-side assertion).
+        """
         length = keys_BHTK.shape[2]
         slots_T = torch.arange(length, device=keys_BHTK.device)
         slots_BT = self.length_B[:, None] + slots_T
+        # A position too many must fail as an index out of range, not land among the padding.
+        target_BT = slots_BT + (slots_BT >= self.capacity)
         if keep_BT is None:
-            target_BT, added_B = slots_BT, torch.full_like(self.length_B, length)
+            added_B = torch.full_like(self.length_B, length)
         else:
-            target_BT = torch.where(keep_BT, slots_BT, self.capacity)
+            target_BT = torch.where(keep_BT, target_BT, self.capacity)
             added_B = keep_BT.sum(1)
         if segments_BT is None:
             last_BT = (self.length_B - 1).clamp(min=0)[:, None].expand(-1, length)

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812  # torch's own customary name
 
-from phalanx.shapes import Sequence
+from phalanx.shapes import Vectors
 
 _ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {
     "relu": F.relu,
@@ -33,7 +33,7 @@ class FeedForward(nn.Module):
             if linear.bias is not None:
                 nn.init.zeros_(linear.bias)
 
-    def forward(self, x_BTD: Sequence) -> Sequence:
+    def forward(self, x: Vectors) -> Vectors:
         """Each position on its own; same shape."""
-        hidden: Tensor = self.output(_ACTIVATIONS[self.activation](self.input(x_BTD)))
-        return hidden
+        y: Tensor = self.output(_ACTIVATIONS[self.activation](self.input(x)))
+        return y

@@ -7,7 +7,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812  # torch's own customary name
 
 from phalanx.mixers.base import CausalMixer, Mixer
-from phalanx.mixers.rotary import Rotary
+from phalanx.mixers.rotary import angles, turn
 from phalanx.rows import Rows, attention_mask
 from phalanx.schedules import attend
 from phalanx.shapes import Column, Mask, PerPosition, PerRow, Sequence
@@ -23,7 +23,8 @@ class HeadNorm(nn.Module):
 
     def forward(self, x_BHTK: Tensor) -> Tensor:
         """Normalize the last axis; same shape."""
-        return F.rms_norm(x_BHTK, (x_BHTK.shape[-1],), self.weight, 1e-6)
+        # Autocast lowers x alone, and the kernel takes one dtype; it computes in fp32 inside.
+        return F.rms_norm(x_BHTK, (x_BHTK.shape[-1],), self.weight.to(x_BHTK.dtype), 1e-6)
 
 
 class _Attention(Mixer):
@@ -56,14 +57,19 @@ class _Attention(Mixer):
         self.query = nn.Linear(width, heads * self.head_width, bias=bias)
         self.key_value = nn.Linear(width, 2 * groups * self.head_width, bias=bias)
         self.output = nn.Linear(width, width, bias=bias)
-        self.rotary = Rotary(self.head_width) if rotary else None
+        if rotary and self.head_width % 2:
+            raise ValueError(
+                f"rotary positions need an even head width; given {self.head_width} "
+                f"(width {width} over {heads} heads)"
+            )
+        self.rotary = rotary
         self.query_norm = HeadNorm(self.head_width) if query_key_norm else None
         self.key_norm = HeadNorm(self.head_width) if query_key_norm else None
         self.use_schedule(schedule)
         self.init_weights()
 
     def init_weights(self, generator: torch.Generator | None = None) -> None:
-        """Glorot weights as in torch.nn.MultiheadAttention, biases zero; fills the buffers."""
+        """Glorot weights as in torch.nn.MultiheadAttention, biases zero."""
         for linear in (self.query, self.key_value, self.output):
             for part in linear.weight.data.split(self.output.in_features):
                 nn.init.xavier_uniform_(part, generator=generator)
@@ -72,8 +78,6 @@ class _Attention(Mixer):
         for norm in (self.query_norm, self.key_norm):
             if norm is not None:
                 nn.init.ones_(norm.weight)
-        if self.rotary is not None:
-            self.rotary.fill()
 
     def forward(
         self, x_BTD: Sequence, rows: Rows, state: State | None = None, *, undo: int = 0
@@ -99,9 +103,9 @@ class _Attention(Mixer):
         key_BHTK, value_BHTK = pair_BHTK.chunk(2, 1)
         if self.query_norm is not None and self.key_norm is not None:
             query_BHTK, key_BHTK = self.query_norm(query_BHTK), self.key_norm(key_BHTK)
-        if self.rotary is not None:
-            query_BHTK = self.rotary(query_BHTK, positions_BT)
-            key_BHTK = self.rotary(key_BHTK, positions_BT)
+        if self.rotary:
+            cos, sin = angles(positions_BT, self.head_width, query_BHTK)
+            query_BHTK, key_BHTK = turn(query_BHTK, cos, sin), turn(key_BHTK, cos, sin)
         return query_BHTK, key_BHTK, value_BHTK
 
     def _own_mask(self, rows: Rows) -> Mask | None:

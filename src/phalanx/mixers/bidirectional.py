@@ -64,9 +64,8 @@ def _reverse(x_BTD: Sequence, rows: Rows) -> Sequence:
 
 
 def _reverse_rows(rows: Rows) -> Rows:
-    # Positions count from each document's own start, whichever way it is read; segments ascend.
-    if rows.segments_BT is None:
-        return rows
-    index_BT = _mirror(rows)
-    segments_BT = rows.segments_BT.gather(1, index_BT)
-    return Rows(rows.positions_BT.gather(1, index_BT), rows.lengths_B, -segments_BT)
+    # A token keeps its position, whichever way it is read; the numbers of documents must ascend.
+    index_BT, segments_BT = _mirror(rows), rows.segments_BT
+    if segments_BT is not None:
+        segments_BT = -segments_BT.gather(1, index_BT)
+    return Rows(rows.positions_BT.gather(1, index_BT), rows.lengths_B, segments_BT)

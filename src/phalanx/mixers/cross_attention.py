@@ -62,7 +62,7 @@ class CrossAttention(nn.Module):
         query_BHTK = self._heads(self.query(rows.zero_padding(x_BTD)))
         slots_1S = torch.arange(state.keys_BHSK.shape[2], device=x_BTD.device)[None]
         mask_B1S = attention_mask(
-            slots_1S[:, :1], slots_1S, causal=False, key_lengths_B=state.length_B
+            slots_1S.new_zeros(1, 1), slots_1S, causal=False, key_lengths_B=state.length_B
         )
         mask_BTS = mask_B1S.expand(-1, x_BTD.shape[1], -1)
         schedule = self.schedules[self.schedule]

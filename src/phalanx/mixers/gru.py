@@ -9,7 +9,7 @@ from torch.nn import functional as F  # noqa: N812  # torch's own customary name
 from phalanx.mixers.recurrent import GatedCell
 from phalanx.mixers.rnn import continue_from, empty_hidden
 from phalanx.rows import Rows
-from phalanx.schedules import recur
+from phalanx.schedules import hoist, recur
 from phalanx.shapes import Column, Sequence
 from phalanx.states import RecurrentState
 
@@ -17,7 +17,11 @@ from phalanx.states import RecurrentState
 class GRU(GatedCell[RecurrentState]):
     """A GRU layer with the weights of ``torch.nn.GRU``: gates reset, update, new."""
 
+    schedules = ("serial", "fused", "hoisted")
     gates = 3
+
+    def __init__(self, width: int, schedule: str = "hoisted") -> None:
+        super().__init__(width, schedule)
 
     def advance(self, x_BD: Column, state: RecurrentState) -> tuple[Column, RecurrentState]:
         """One step of the recurrence."""
@@ -34,9 +38,10 @@ class GRU(GatedCell[RecurrentState]):
     def whole(
         self, x_BTD: Sequence, rows: Rows, state: RecurrentState | None
     ) -> tuple[Sequence, RecurrentState | None]:
-        """All positions by torch's fused kernel."""
+        """All positions by torch's kernel, or with all but the chain taken out of the loop."""
         start = state or self.empty_state(x_BTD.shape[0], 0, x_BTD)
-        y_BTD = recur.fused_gru(x_BTD, start.hidden_BD, self.weights)
+        schedule = {"fused": recur.fused_gru, "hoisted": hoist.gru}[self.schedule]
+        y_BTD = schedule(x_BTD, start.hidden_BD, self.weights)
         if state is None:
             return y_BTD, None
         return y_BTD, continue_from(state, y_BTD, rows)

@@ -1,7 +1,7 @@
 """What recurrent mixers share: the serial loop, padding, packed documents, and undo."""
 
 from abc import abstractmethod
-from typing import Generic, TypeVar
+from typing import ClassVar, Generic, TypeVar
 
 import torch
 from torch import nn
@@ -48,7 +48,9 @@ class RecurrentMixer(CausalMixer, Generic[S]):
         """All positions (see Mixer.forward)."""
         x_BTD = rows.zero_padding(x_BTD)
         before: S | None = state  # type: ignore[assignment]  # as in step
-        if undo or self.schedule == "serial" or not self.serves(rows):
+        # The kernels refuse a call without positions, which the loop answers by doing nothing.
+        empty = x_BTD.shape[1] == 0
+        if undo or empty or self.schedule == "serial" or not self.serves(rows):
             start: S = before or self.empty_state(x_BTD.shape[0], 0, x_BTD)
             y_BTD, states = recur.serial(self.step, x_BTD, rows, start)
             after = states[-1].remember(states, undo) if undo else states[-1]
@@ -68,7 +70,7 @@ class GatedCell(RecurrentMixer[S]):
     of stacked gates: a ``state_dict`` moves to and from ``torch.nn.RNN``, ``LSTM`` and ``GRU``.
     """
 
-    schedules = ("serial", "fused")
+    schedules: ClassVar[tuple[str, ...]] = ("serial", "fused")
     gates: int
 
     def __init__(self, width: int, schedule: str = "fused") -> None:

@@ -32,22 +32,32 @@ def _attention(kind: type[A], config: ModelConfig) -> A:
 
 CAUSAL: dict[str, Callable[[ModelConfig], CausalMixer]] = {
     "attention": lambda c: _attention(Attention, c),
-    "rnn": lambda c: RNN(c.width, c.recurrence.nonlinearity, c.recurrence.schedule),
-    "lstm": lambda c: LSTM(c.width, c.recurrence.schedule),
-    "gru": lambda c: GRU(c.width, c.recurrence.schedule),
+    "rnn": lambda c: RNN(c.width, c.recurrence.nonlinearity, c.recurrence.schedule or "hoisted"),
+    "lstm": lambda c: LSTM(c.width, c.recurrence.schedule or "fused"),
+    "gru": lambda c: GRU(c.width, c.recurrence.schedule or "hoisted"),
     "mingru": lambda c: MinGRU(c.width, c.mingru.inner, c.mingru.chunk, c.mingru.schedule),
 }
+
+
+M = TypeVar("M", bound=Mixer)
+
+
+def _made(name: str, make: Callable[[ModelConfig], M], config: ModelConfig) -> M:
+    try:
+        return make(config)
+    except ValueError as error:
+        raise UsageError(f"mixer {name}: {error}") from None
 
 
 def causal_mixer(name: str, config: ModelConfig) -> CausalMixer:
     """The causal mixer of that name.
 
     Raises:
-        UsageError: no causal mixer has that name.
+        UsageError: no causal mixer has that name, or it cannot be made so.
     """
     if name not in CAUSAL:
         raise UsageError(f"mixers: {name!r} is no causal mixer.{did_you_mean(name, CAUSAL)}")
-    return CAUSAL[name](config)
+    return _made(name, CAUSAL[name], config)
 
 
 def encoder_mixer(name: str, config: ModelConfig) -> Mixer:
@@ -58,7 +68,7 @@ def encoder_mixer(name: str, config: ModelConfig) -> Mixer:
         UsageError: no mixer has that name.
     """
     if name == "attention":
-        return _attention(BidirectionalAttention, config)
+        return _made(name, lambda c: _attention(BidirectionalAttention, c), config)
     forwards, plus, backwards = name.partition("+")
     if not plus:
         return causal_mixer(name, config)

@@ -8,7 +8,7 @@ from torch.nn import functional as F  # noqa: N812  # torch's own customary name
 
 from phalanx.mixers.recurrent import GatedCell, last_output
 from phalanx.rows import Rows
-from phalanx.schedules import recur
+from phalanx.schedules import hoist, recur
 from phalanx.shapes import Column, Sequence
 from phalanx.states import RecurrentState
 
@@ -18,9 +18,10 @@ _NONLINEARITIES = {"tanh": torch.tanh, "relu": torch.relu}
 class RNN(GatedCell[RecurrentState]):
     """A tanh or relu recurrent layer with the weights of ``torch.nn.RNN``."""
 
+    schedules = ("serial", "fused", "hoisted")
     gates = 1
 
-    def __init__(self, width: int, nonlinearity: str = "tanh", schedule: str = "fused") -> None:
+    def __init__(self, width: int, nonlinearity: str = "tanh", schedule: str = "hoisted") -> None:
         super().__init__(width, schedule)
         self.nonlinearity = nonlinearity
 
@@ -34,9 +35,10 @@ class RNN(GatedCell[RecurrentState]):
     def whole(
         self, x_BTD: Sequence, rows: Rows, state: RecurrentState | None
     ) -> tuple[Sequence, RecurrentState | None]:
-        """All positions by torch's fused kernel."""
+        """All positions by torch's kernel, or with all but the chain taken out of the loop."""
         start = state or self.empty_state(x_BTD.shape[0], 0, x_BTD)
-        y_BTD = recur.fused_rnn(self.nonlinearity, x_BTD, start.hidden_BD, self.weights)
+        schedule = {"fused": recur.fused_rnn, "hoisted": hoist.rnn}[self.schedule]
+        y_BTD = schedule(self.nonlinearity, x_BTD, start.hidden_BD, self.weights)
         if state is None:
             return y_BTD, None
         return y_BTD, continue_from(state, y_BTD, rows)

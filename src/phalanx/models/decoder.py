@@ -30,7 +30,10 @@ class Decoder(SequenceModel):
             active_B: True in rows that advance; the others stand still and their scores mean
                 nothing.
         """
-        x_BD = self._embed(ids_B[:, None], state.length_B[:, None])[:, 0]
+        positions_B = state.length_B
+        if active_B is not None:  # a row that waits may be full: there is no position behind it
+            positions_B = torch.where(active_B, positions_B, 0)
+        x_BD = self._embed(ids_B[:, None], positions_B[:, None])[:, 0]
         after = []
         for block, layer_state in zip(self.blocks, state.layers, strict=True):
             assert isinstance(block, Block)

@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping
 
 import torch
 
-from phalanx.config import AttentionConfig, FeedForwardConfig, MinGRUConfig, ModelConfig, parse
+from phalanx.config import AttentionConfig, FeedForwardConfig, ModelConfig, parse
 from phalanx.errors import UsageError, did_you_mean
 from phalanx.models.decoder import Decoder
 from phalanx.models.encoder import Encoder
@@ -109,7 +109,7 @@ def _recurrent(mixer: str, layers: int) -> Callable[[int, int, int], ModelConfig
             block="plain",
             final_norm=False,
             tied=False,
-            output_bias=True,
+            init="zero",
         )
 
     return make
@@ -120,12 +120,13 @@ def _mingru(vocabulary: int, context: int, width: int) -> ModelConfig:
         vocabulary=vocabulary,
         context=context,
         width=width,
-        layers=4,
+        layers=3,
         mixers=("mingru",),
         block="pre",
         norm="rms",
-        mingru=MinGRUConfig(inner=2 * width),
-        feed_forward=FeedForwardConfig(width=2 * width, activation="squared_relu", bias=False),
+        feed_forward=FeedForwardConfig(width=4 * width, activation="squared_relu", bias=False),
+        tied=False,
+        init="zero",
     )
 
 
@@ -141,6 +142,8 @@ def _transformer(vocabulary: int, context: int, width: int) -> ModelConfig:
         positions="rotary",
         attention=AttentionConfig(heads=4, query_key_norm=True, bias=False),
         feed_forward=FeedForwardConfig(width=4 * width, activation="squared_relu", bias=False),
+        tied=False,
+        init="zero",
     )
 
 
@@ -176,7 +179,7 @@ def _gpt2(vocabulary: int, context: int) -> ModelConfig:
 
 PRESETS: dict[str, Callable[[int, int, int], ModelConfig]] = {
     "rnn": _recurrent("rnn", 2),
-    "lstm": _recurrent("lstm", 2),
+    "lstm": _recurrent("lstm", 1),
     "gru": _recurrent("gru", 2),
     "mingru": _mingru,
     "transformer": _transformer,

@@ -1,0 +1,1 @@
+"""Weights that others made, moved to phalanx and back."""
