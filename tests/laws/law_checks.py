@@ -110,8 +110,10 @@ def view_state(state: State) -> Results:
         filled = (slots_S < state.length_B[:, None])[:, None, :, None]
         keys = torch.where(filled, state.keys_BHSK, 0)
         values = torch.where(filled, state.values_BHSK, 0)
-        return {"length_B": state.length_B, "keys": keys, "values": values}
-    names = ("length_B", "hidden_BD", "cell_BD")
+        segments = torch.where(filled[:, 0, :, 0], state.segments_BS, 0)
+        held = {"keys": keys, "values": values, "segments": segments}
+        return {"length_B": state.length_B, **held}
+    names = ("length_B", "segment_B", "hidden_BD", "cell_BD")
     return {name: getattr(state, name) for name in names if hasattr(state, name)}
 
 

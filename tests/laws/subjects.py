@@ -308,4 +308,6 @@ def _packed(length: int, start_B: Tensor | None, batch: int) -> Rows:
         for begin in starts:
             segments_BT[row, begin:] += 1
             positions_BT[row, begin:] = torch.arange(length - begin)
+    slots_T = torch.arange(length)
+    segments_BT[slots_T >= lengths_B[:, None]] = 99  # padding belongs to no document
     return Rows(positions_BT, lengths_B, segments_BT)

@@ -126,13 +126,13 @@ class _Attention(Mixer):
         )
 
     def _cached_mask(self, slots_BT: Tensor, state: KeyValueState, rows: Rows) -> Mask:
+        # Every slot up to a query's own is filled: causality hides the empty ones.
         slots_1S = torch.arange(state.keys_BHSK.shape[2], device=slots_BT.device)[None]
         return attention_mask(
             slots_BT,
             slots_1S,
             causal=True,
             window=self.window,
-            key_lengths_B=state.length_B,
             query_segments_BT=state.segments_BS.gather(1, slots_BT.clamp(max=state.capacity)),
             key_segments_BS=state.segments_BS,
         )
