@@ -114,7 +114,8 @@ class DataConfig(Strict):
 class TrainingConfig(Strict):
     """How a model is trained; a length or a budget in seconds ends it, whichever comes first.
 
-    ``learning_rate`` is AdamW's; the table of tokens may have its own, ``embedding_learning_rate``.
+    ``learning_rate`` is AdamW's; the table of tokens has its own, ``embedding_learning_rate``, or
+    the same where that is null.
     ``muon_learning_rate`` and ``momentum`` are those of Muon, which moves the blocks' matrices.
     """
 
@@ -124,15 +125,15 @@ class TrainingConfig(Strict):
     sequence_length: int = Field(128, ge=1)
     optimizer: Literal["adamw", "muon"] = "muon"
     learning_rate: float = Field(3e-3, gt=0.0)
-    embedding_learning_rate: float | None = Field(None, gt=0.0)
+    embedding_learning_rate: float | None = Field(0.01, gt=0.0)
     muon_learning_rate: float = Field(0.02, gt=0.0)
-    momentum: float = Field(0.95, ge=0.0, lt=1.0)
+    momentum: float = Field(0.9, ge=0.0, lt=1.0)
     weight_decay: float = Field(0.0, ge=0.0)
     betas: tuple[float, float] = (0.9, 0.99)
-    warmup_steps: int = Field(50, ge=0)
-    decay: Literal["cosine", "linear", "constant"] = "cosine"
+    warmup_steps: int = Field(10, ge=0)
+    decay: Literal["cosine", "linear", "constant"] = "linear"
     decay_fraction: float = Field(1.0, ge=0.0, le=1.0)
-    final_fraction: float = Field(0.1, ge=0.0, le=1.0)
+    final_fraction: float = Field(0.0, ge=0.0, le=1.0)
     clip: float | None = Field(1.0, gt=0.0)
     precision: Literal["auto", "float32", "bfloat16"] = "auto"
     compile: bool = False

@@ -79,6 +79,10 @@ class _Attention(Mixer):
             if norm is not None:
                 nn.init.ones_(norm.weight)
 
+    def stacked_matrices(self) -> dict[torch.Tensor, int]:
+        """Keys and values."""
+        return {self.key_value.weight: 2}
+
     def forward(
         self, x_BTD: Sequence, rows: Rows, state: State | None = None, *, undo: int = 0
     ) -> tuple[Sequence, State | None]:

@@ -54,6 +54,11 @@ class Mixer(nn.Module, ABC):
     def init_weights(self, generator: torch.Generator | None = None) -> None:
         """Draw fresh weights, and fill the buffers."""
 
+    def stacked_matrices(self) -> dict[torch.Tensor, int]:
+        """Matrices that stack several linear maps along their rows, each with how many; an
+        optimizer that looks at a matrix as a map takes them apart."""
+        return {}
+
 
 class CausalMixer(Mixer):
     """A mixer whose output at t depends on inputs up to t alone, so that it has a step form."""

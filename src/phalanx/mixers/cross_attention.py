@@ -49,6 +49,10 @@ class CrossAttention(nn.Module):
             if linear.bias is not None:
                 nn.init.zeros_(linear.bias)
 
+    def stacked_matrices(self) -> dict[torch.Tensor, int]:
+        """Keys and values (see Mixer.stacked_matrices)."""
+        return {self.key_value.weight: 2}
+
     def remember(self, memory_BSD: Sequence, rows: Rows) -> MemoryState:
         """Keys and values of the sequence to attend to, computed once."""
         pair_BHSK = self._heads(self.key_value(rows.zero_padding(memory_BSD)))

@@ -41,6 +41,10 @@ class MinGRU(RecurrentMixer[ScanState]):
         gates.copy_(torch.linspace(1.0, -3.0, self.inner, device=gates.device))
         nn.init.zeros_(candidates)
 
+    def stacked_matrices(self) -> dict[torch.Tensor, int]:
+        """Gate and candidate."""
+        return {self.input.weight: 2}
+
     def advance(self, x_BD: Column, state: ScanState) -> tuple[Column, ScanState]:
         """One step of the recurrence."""
         a_BD, b_BD = self._coefficients(x_BD)

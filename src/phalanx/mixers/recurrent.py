@@ -93,6 +93,10 @@ class GatedCell(RecurrentMixer[S]):
         nn.init.zeros_(self.bias_ih_l0)
         nn.init.zeros_(self.bias_hh_l0)
 
+    def stacked_matrices(self) -> dict[torch.Tensor, int]:
+        """The gates, of inputs and of memory."""
+        return {self.weight_ih_l0: self.gates, self.weight_hh_l0: self.gates}
+
     @property
     def weights(self) -> tuple[torch.Tensor, ...]:
         """The four tensors in the order of torch's kernels."""

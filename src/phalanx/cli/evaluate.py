@@ -1,0 +1,49 @@
+"""``phalanx evaluate``: measure a trained model on text."""
+
+from pathlib import Path
+from typing import Annotated
+
+from cyclopts import Parameter
+
+from phalanx.cli.common import Device, Json, note, print_json
+
+
+def evaluate(
+    model: Path,
+    /,
+    *,
+    data: Annotated[list[str], Parameter(consume_multiple=True)],
+    device: Device = "auto",
+    json: Json = False,
+) -> None:
+    """Measure a trained model on text: loss, perplexity and bits per byte.
+
+    The text is cut into windows as long as the model's context that do not overlap, and every
+    token but the first is predicted once.
+
+    Parameters
+    ----------
+    model
+        A run directory, or a model directory (config.json, model.safetensors, tokenizer.json).
+    data
+        Text files, directories, globs, or stdlib.
+    """
+    from phalanx.runs import load
+    from phalanx.tasks.language_modelling import evaluate as score_of
+
+    run = load(model, device)
+    text = run.text(paths=data)
+    if text.unknown:
+        note(
+            f"warning: {text.unknown:,} of {text.windows.positions + 1:,} characters are unknown "
+            "to the model's tokenizer; figures of models with other tokenizers do not compare"
+        )
+    score = score_of(run.model, text)
+    if json:
+        figures = {"tokens": score.tokens, "bytes": score.bytes, "unknown": text.unknown}
+        print_json({"model": str(run.path), "data": data, **score.as_dict(), **figures})
+        return
+    print(f"loss           {score.loss:.4f} nats per token")
+    print(f"perplexity     {score.perplexity:.4f}")
+    print(f"bits per byte  {score.bits_per_byte:.4f}")
+    print(f"tokens         {score.tokens:,} ({score.bytes:,} bytes)")

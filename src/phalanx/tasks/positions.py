@@ -1,0 +1,84 @@
+"""What language modelling and tagging share: an answer at every position, learned in one pass."""
+
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F  # noqa: N812  # torch's own customary name
+from torch.utils.checkpoint import checkpoint
+
+from phalanx.data.batches import IGNORED
+from phalanx.models.base import SequenceModel
+from phalanx.rows import Rows
+from phalanx.shapes import Ids, PerRow
+
+# Scores of one chunk of positions, 64 MB in float32. Below it one product is faster than several.
+CHUNK_SCORES = 2**24
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Inputs, and the answer wanted at each position.
+
+    Args:
+        inputs_BT: int64 tokens; any valid token at padding.
+        targets_BT: int64; ``IGNORED`` where no answer is wanted.
+        lengths_B: int64, real positions of each row; None where every row is full.
+    """
+
+    inputs_BT: Ids
+    targets_BT: Ids
+    lengths_B: PerRow | None = None
+
+    @property
+    def rows(self) -> Rows | None:
+        """The rows as the model takes them."""
+        if self.lengths_B is None:
+            return None
+        return Rows.padded(self.lengths_B, self.inputs_BT.shape[1])
+
+    def to(self, device: torch.device) -> "Batch":
+        """The batch on another device."""
+        lengths_B = None if self.lengths_B is None else self.lengths_B.to(device)
+        return Batch(self.inputs_BT.to(device), self.targets_BT.to(device), lengths_B)
+
+
+class Total(NamedTuple):
+    """The summed loss of so many answers, both scalar tensors; totals of parts add up."""
+
+    nats: Tensor
+    answers: Tensor
+
+
+def total(model: SequenceModel, batch: Batch) -> Total:
+    """The summed cross entropy, in nats, of all wanted answers of a batch in one pass.
+
+    With many outputs the scores are made chunk by chunk and made again in the backward pass, so
+    that all of them never exist at once.
+    """
+    y_BTD, _ = model.hidden(batch.inputs_BT, batch.rows)
+    y_ND, targets_N = y_BTD.flatten(0, 1), batch.targets_BT.flatten()
+    answers = (targets_N != IGNORED).sum()
+    config = model.config
+    positions = max(1, CHUNK_SCORES // (config.outputs or config.vocabulary))
+    if y_ND.shape[0] <= positions:
+        return Total(_cross_entropy(model, y_ND, targets_N), answers)
+    losses = [
+        checkpoint(_cross_entropy, model, y_CD, targets_C, use_reentrant=False)
+        for y_CD, targets_C in zip(y_ND.split(positions), targets_N.split(positions), strict=True)
+    ]
+    return Total(torch.stack(losses).sum(), answers)
+
+
+def loss(model: SequenceModel, batch: Batch) -> Tensor:
+    """The mean cross entropy, in nats, over the wanted answers of a batch: a scalar."""
+    whole = total(model, batch)
+    return whole.nats / whole.answers
+
+
+def _cross_entropy(model: SequenceModel, y_ND: Tensor, targets_N: Tensor) -> Tensor:
+    # In float32 at least, whatever autocast made of the scores: a sum over many needs the digits.
+    scores_NV = model.head(y_ND)
+    scores_NV = scores_NV.to(torch.promote_types(scores_NV.dtype, torch.float32))
+    return F.cross_entropy(scores_NV, targets_N, ignore_index=IGNORED, reduction="sum")

@@ -1,0 +1,1 @@
+"""Training: optimizers, schedule, the loop, and what it leaves on disk."""

@@ -1,0 +1,163 @@
+"""A model on disk: config.json, model.safetensors, tokenizer.json, README.md. Data, no code."""
+
+import json
+import math
+import os
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import torch
+from safetensors.torch import save_file
+
+from phalanx.config import ModelConfig, Strict, parse
+from phalanx.data.tokenizers import Tokenizer
+from phalanx.errors import UsageError
+from phalanx.models import Decoder, Encoder, build
+from phalanx.training.card import model_card
+from phalanx.training.tensors import read_header, read_weights
+
+CONFIG, WEIGHTS, CARD = "config.json", "model.safetensors", "README.md"
+# A table of positions is computed, not stored: the weights do not bound it, so this does.
+LARGEST_TABLES = 2**30
+
+Task = Literal["language_modelling", "tagging"]
+
+
+class Description(Strict):
+    """The content of ``config.json``.
+
+    Args:
+        format: of this file and its directory.
+        task: what the model was trained to do.
+        model: its architecture.
+        labels: names of the outputs of a tagger.
+        figures: what was measured, for the model card; read by no program.
+        training: how it was trained, for the model card; read by no program.
+    """
+
+    format: Literal[1] = 1
+    task: Task = "language_modelling"
+    model: ModelConfig
+    labels: tuple[str, ...] | None = None
+    figures: dict[str, float | int | None] = {}
+    training: dict[str, Any] = {}
+
+
+@dataclass(frozen=True)
+class Stored:
+    """What a model directory holds."""
+
+    model: Decoder | Encoder
+    tokenizer: Tokenizer
+    description: Description
+
+
+def save_model(
+    path: Path, model: Decoder | Encoder, tokenizer: Tokenizer, description: Description
+) -> None:
+    """Write a model directory; a reader sees the former one or the new one, never a part.
+
+    A crash between two renames leaves the former one as ``.<name>.former`` beside it.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    former = path.with_name(f".{path.name}.former")
+    shutil.rmtree(temporary, ignore_errors=True)
+    temporary.mkdir()
+    try:
+        text = json.dumps(_finite(description.model_dump(mode="json")), indent=2, allow_nan=False)
+        (temporary / CONFIG).write_text(text + "\n", encoding="utf-8")
+        tensors = {name: t.detach().cpu().contiguous() for name, t in model.state_dict().items()}
+        save_file(tensors, temporary / WEIGHTS, metadata={"format": "pt"})
+        tokenizer.save(temporary)
+        (temporary / CARD).write_text(
+            model_card(path.resolve(), description, model, tokenizer), encoding="utf-8"
+        )
+        shutil.rmtree(former, ignore_errors=True)
+        if path.exists():
+            path.rename(former)
+        temporary.rename(path)
+        shutil.rmtree(former, ignore_errors=True)
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+
+
+def read_model(path: Path, device: torch.device) -> Stored:
+    """Open a model directory.
+
+    Names, shapes and dtypes of the weights are checked against config.json before anything is
+    allocated.
+
+    Raises:
+        UsageError: a file is missing or malformed, or the files do not belong together.
+    """
+    description = read_description(path)
+    config = description.model
+    # Every layer has tensors: a layer count that the file cannot hold is refused before building.
+    if config.layers > len(read_header(path / WEIGHTS)):
+        raise UsageError(
+            f"{path / CONFIG}: model.layers is {config.layers}, more than {WEIGHTS} has tensors. "
+            "The two files do not belong together; copy both again."
+        )
+    tokenizer = Tokenizer.load(path)
+    if tokenizer.vocabulary != config.vocabulary:
+        raise UsageError(
+            f"{path}: the tokenizer has {tokenizer.vocabulary} tokens and the model "
+            f"{config.vocabulary}. Expected as many. The files do not belong together; copy all "
+            "of them again."
+        )
+    try:
+        with torch.device("meta"):
+            model = build(config)
+    except (ValueError, UsageError) as error:
+        raise UsageError(f"{path / CONFIG}: {error}") from None
+    tables = sum(math.prod(buffer.shape) * buffer.element_size() for buffer in model.buffers())
+    if tables > LARGEST_TABLES:
+        raise UsageError(
+            f"{path / CONFIG}: a context of {config.context} positions needs tables of "
+            f"{tables / 2**30:.1f} GiB. Expected at most {LARGEST_TABLES / 2**30:.0f} GiB."
+        )
+    weights = read_weights(path / WEIGHTS, model.state_dict())
+    model.to_empty(device=device)
+    # Fills the buffers, which are not stored; a generator of its own leaves torch's state alone.
+    model.init_weights(torch.Generator(device).manual_seed(0))
+    model.load_state_dict(weights)
+    return Stored(model.eval(), tokenizer, description)
+
+
+def read_description(path: Path) -> Description:
+    """The content of a model directory's ``config.json``.
+
+    Raises:
+        UsageError: it is missing or malformed.
+    """
+    file = path / CONFIG
+    try:
+        values = json.loads(file.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise UsageError(
+            f"{file}: cannot read it: {error.strerror}. Expected a model directory with {CONFIG}, "
+            f"{WEIGHTS} and tokenizer.json, as `phalanx train` makes it."
+        ) from None
+    except (ValueError, RecursionError) as error:
+        raise UsageError(
+            f"{file}: not JSON: {error}. Expected the configuration of a model. It may be cut "
+            "short: copy it again."
+        ) from None
+    if not isinstance(values, dict):
+        raise UsageError(f"{file}: expected an object of keys and values.")
+    given = values.get("format")
+    if given != 1:
+        raise UsageError(
+            f"{file}: format {given!r} is not known. Expected 1. A later phalanx may have written "
+            "it: upgrade phalanx."
+        )
+    return parse(Description, values, str(file))
+
+
+def _finite(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _finite(inner) for key, inner in value.items()}
+    return None if isinstance(value, float) and not math.isfinite(value) else value

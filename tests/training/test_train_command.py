@@ -1,0 +1,208 @@
+"""`phalanx train` and `phalanx evaluate` from the command line."""
+
+import json
+import os
+import signal
+import threading
+import time
+from pathlib import Path
+
+import pytest
+import torch
+import yaml
+from small_runs import RHYME
+
+from phalanx import runs
+from phalanx.cli.main import main
+
+QUICK = ["--model.width", "16", "--model.layers", "1", "--train.sequence_length", "16"]
+QUICK += ["--train.batch_size", "4", "--train.evaluate_every", "4"]
+Capture = pytest.CaptureFixture[str]
+
+
+@pytest.fixture
+def text(tmp_path: Path) -> Path:
+    path = tmp_path / "rhyme.txt"
+    path.write_text(RHYME * 40)
+    return path
+
+
+def train(text: Path, *more: str) -> int:
+    return main(["train", str(text), *QUICK, *more])
+
+
+def test_train_then_evaluate_then_load(text: Path, tmp_path: Path, capsys: Capture) -> None:
+    path = tmp_path / "run"
+    assert train(text, "-o", str(path), "--steps", "10", "--preset", "gru", "--json") == 0
+    printed = capsys.readouterr()
+    result = json.loads(printed.out)
+    assert result["steps"] == 10
+    assert result["tokens"] == 640
+    assert "step 8" in printed.err
+    assert {entry.name for entry in path.iterdir()} == {
+        "config.yaml",
+        "metrics.jsonl",
+        "best",
+        "last",
+    }
+    lines = [json.loads(line) for line in (path / "metrics.jsonl").read_text().splitlines()]
+    assert [line["kind"] for line in lines].count("step") == 10
+    assert [line["step"] for line in lines if line["kind"] == "validation"] == [4, 8, 10]
+    assert min(v["loss"] for v in lines if v["kind"] == "validation") == result["best"]["loss"]
+
+    # The best model on the validation side alone gives the figure that training printed.
+    side = tmp_path / "validation.txt"
+    side.write_text((RHYME * 40)[int(0.9 * len(RHYME * 40) + 1e-9) :])
+    assert main(["evaluate", str(path), "--data", str(side), "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert found["loss"] == pytest.approx(result["best"]["loss"], rel=1e-6)
+    assert found["bits_per_byte"] == pytest.approx(result["best"]["bits_per_byte"], rel=1e-6)
+    assert runs.load(path).path == path / "best"
+
+
+def test_the_saved_configuration_repeats_the_run(
+    text: Path, tmp_path: Path, capsys: Capture
+) -> None:
+    first, second = tmp_path / "first", tmp_path / "second"
+    assert train(text, "-o", str(first), "--steps", "6") == 0
+    again = ["train", "--config", str(first / "config.yaml"), "-o", str(second)]
+    assert main(again) == 0
+    weights = [runs.load(path / "last").model.state_dict() for path in (first, second)]
+    assert all(torch.equal(weights[0][name], weights[1][name]) for name in weights[0])
+    assert (first / "config.yaml").read_text() == (second / "config.yaml").read_text()
+
+
+def test_flags_go_over_the_file_and_overrides_over_flags(
+    text: Path, tmp_path: Path, capsys: Capture
+) -> None:
+    file = tmp_path / "recipe.yaml"
+    values = {"preset": "lstm", "seed": 5, "train": {"steps": 70, "batch_size": 9}}
+    file.write_text(yaml.safe_dump(values))
+    command = ["train", str(text), "-c", str(file), "--steps", "60", "--size", "5000", "--dry-run"]
+    assert main([*command, "--train.steps", "50", "--model.dropout=0.5", "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert found["steps"] == 50
+    assert found["config"]["preset"] == "lstm"
+    assert found["config"]["seed"] == 5
+    assert found["config"]["train"]["batch_size"] == 9
+    assert found["config"]["model"]["dropout"] == 0.5
+    assert found["config"]["data"]["paths"] == [str(text)]
+    assert found["tokens_per_step"] == 9 * 128
+    assert found["flops_per_step"] > 0
+
+
+def test_a_dry_run_writes_nothing(
+    text: Path, tmp_path: Path, capsys: Capture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    before = sorted(tmp_path.iterdir())
+    assert train(text, "--dry-run") == 0
+    assert sorted(tmp_path.iterdir()) == before
+    out = capsys.readouterr().out
+    head, _, resolved = out.partition("\n\n")
+    assert all(word in head for word in ("parameters", "GFLOP", "MiB", "steps", "tokens"))
+    assert yaml.safe_load(resolved)["model"]["width"] == 16
+
+
+def test_the_run_is_named_after_the_text(
+    text: Path, tmp_path: Path, capsys: Capture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert train(text, "--steps", "1") == 0
+    assert (tmp_path / "runs" / "rhyme" / "best" / "config.json").is_file()
+
+
+@pytest.mark.parametrize(
+    ("more", "said"),
+    [
+        (["--train.stepz", "5"], "Did you mean 'steps'"),
+        (["--train.steps", "many"], "train.steps"),
+        (["--train.steps", "0"], "train.steps"),
+        (["--model.widht", "5"], "Did you mean 'width'"),
+        (["--model.attention.heads", "3"], "multiple of heads"),
+        (["--model.kind", "encoder"], "kind: decoder"),
+        (["--model.vocabulary", "7"], "model.vocabulary"),
+        (["--model.context", "8"], "model.context 8"),
+        (["--size", "100000"], "size and model.width"),
+        (["--preset", "transfomer"], "Did you mean 'transformer'"),
+        (["--tokenizer", "word"], "data.tokenizer"),
+        (["--device", "tpu"], "device"),
+        (["--train.sequence_length", "100000"], "tokens"),
+        (["--config", "nowhere.yaml"], "nowhere.yaml"),
+        (["missing.txt"], "missing.txt"),
+    ],
+)
+def test_what_cannot_be_trained_is_said_in_one_line(
+    text: Path, tmp_path: Path, capsys: Capture, more: list[str], said: str
+) -> None:
+    assert train(text, "-o", str(tmp_path / "run"), *more) == 2
+    printed = capsys.readouterr()
+    assert said in printed.err
+    assert "Traceback" not in printed.err
+    assert not printed.out
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_directory_that_holds_something_is_left_alone(
+    text: Path, tmp_path: Path, capsys: Capture
+) -> None:
+    path = tmp_path / "run"
+    path.mkdir()
+    (path / "notes.txt").write_text("mine")
+    assert train(text, "-o", str(path), "--steps", "1") == 2
+    assert "--output" in capsys.readouterr().err
+    assert [entry.name for entry in path.iterdir()] == ["notes.txt"]
+
+
+def test_divergence_names_the_step(text: Path, tmp_path: Path, capsys: Capture) -> None:
+    rates = ["--train.optimizer", "adamw", "--train.learning_rate", "1e30"]
+    code = train(text, "-o", str(tmp_path / "run"), "--preset", "gru", "--steps", "40", *rates)
+    assert code == 1
+    assert "at step " in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_signals_finish_the_step_and_save(
+    text: Path, tmp_path: Path, capsys: Capture, number: signal.Signals, code: int
+) -> None:
+    path = tmp_path / "run"
+
+    def interrupt() -> None:
+        log = path / "metrics.jsonl"
+        while not (log.is_file() and log.read_text().count("\n") > 2):
+            time.sleep(0.01)
+        os.kill(os.getpid(), number)
+
+    thread = threading.Thread(target=interrupt)
+    thread.start()
+    try:
+        result = train(text, "-o", str(path), "--steps", "100000")
+    finally:
+        thread.join()
+    assert result == code
+    steps = json.loads((path / "last" / "config.json").read_text())["figures"]["steps"]
+    lines = [json.loads(line) for line in (path / "metrics.jsonl").read_text().splitlines()]
+    assert lines[-1]["step"] == steps >= 2
+    assert "last" in capsys.readouterr().err
+    runs.load(path / "last")
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+
+
+def test_unknown_characters_are_counted_and_warned_of(
+    text: Path, tmp_path: Path, capsys: Capture
+) -> None:
+    path = tmp_path / "run"
+    assert train(text, "-o", str(path), "--steps", "1") == 0
+    other = tmp_path / "other.txt"
+    other.write_text("ONE two Ω")
+    capsys.readouterr()
+    assert main(["evaluate", str(path), "--data", str(other)]) == 0
+    printed = capsys.readouterr()
+    assert "4 of 9 characters are unknown" in printed.err
+    assert "perplexity" in printed.out
+
+
+def test_evaluate_refuses_what_is_no_model(tmp_path: Path, capsys: Capture) -> None:
+    for path in (tmp_path / "nowhere", tmp_path):
+        assert main(["evaluate", str(path), "--data", "stdlib"]) == 2
+        assert "phalanx train" in capsys.readouterr().err
