@@ -3,8 +3,8 @@
     python benchmarks/sweep.py TEXT [--tokens 300000] [--size 400000] [--json FILE]
 
 Every preset, brought to the same number of parameters outside its tables, is trained on the same
-tokens in the same order with each of six settings: AdamW at three rates, Muon (AdamW for tables and
-vectors) at three. Prints the loss over the whole validation text, and seconds of training. The
+tokens in the same order with each of seven settings: AdamW at three rates, Muon (AdamW for tables
+and vectors) at four. Prints the loss over the whole validation text, and seconds of training. The
 best settings stand in src/phalanx/comparison/tuning.py, the table in docs/log.md.
 """
 
@@ -28,6 +28,7 @@ TRIALS: tuple[dict[str, Any], ...] = (
     {"optimizer": "muon", "muon_learning_rate": 0.01},
     {"optimizer": "muon", "muon_learning_rate": 0.02},
     {"optimizer": "muon", "muon_learning_rate": 0.04},
+    {"optimizer": "muon", "muon_learning_rate": 0.08},
 )
 
 

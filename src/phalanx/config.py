@@ -126,7 +126,7 @@ class TrainingConfig(Strict):
     optimizer: Literal["adamw", "muon"] = "muon"
     learning_rate: float = Field(3e-3, gt=0.0)
     embedding_learning_rate: float | None = Field(0.01, gt=0.0)
-    muon_learning_rate: float = Field(0.02, gt=0.0)
+    muon_learning_rate: float = Field(0.04, gt=0.0)
     momentum: float = Field(0.9, ge=0.0, lt=1.0)
     weight_decay: float = Field(0.0, ge=0.0)
     betas: tuple[float, float] = (0.9, 0.99)

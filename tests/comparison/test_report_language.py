@@ -40,10 +40,24 @@ def test_every_unit_has_a_short_form_and_every_verdict_a_tone() -> None:
     assert sections["verdict"].keys() == TONES.keys()
 
 
+def rule_keys(name: str, call: ast.Call) -> Iterator[tuple[str, str, str]]:
+    """Yield the unit and the verdicts of ``Rule(unit, cuts, verdicts)`` in the comparison."""
+    unit, verdicts = ast.literal_eval(call.args[0]), ast.literal_eval(call.args[2])
+    yield name, "unit", unit
+    for verdict in verdicts:
+        yield name, "verdict", verdict
+
+
 def verdict_calls() -> Iterator[tuple[str, str, str]]:
     """Yield (file, field, key) of every literal verdict and unit that the comparison makes."""
     for path in COMPARISON.rglob("*.py"):
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if (
+                isinstance(node, ast.Call)
+                and ast.unparse(node.func) == "Rule"
+                and len(node.args) == 3
+            ):
+                yield from rule_keys(path.name, node)
             if isinstance(node, ast.Call) and ast.unparse(node.func).endswith("Verdict"):
                 given = dict(zip(("verdict", "figure", "unit"), node.args, strict=False))
                 given |= {keyword.arg: keyword.value for keyword in node.keywords if keyword.arg}
@@ -79,6 +93,12 @@ def test_every_text_that_the_report_asks_for_exists() -> None:
             "> 0.5 串行, < 0.05 并行",
         ),
         ("< 0.05 one_step, otherwise linear", "< 0.05 one step, otherwise grows with T", None),
+        ("< 0.5 no, 0.5..0.8 partly, >= 0.8 yes", "< 0.5 no, 0.5–0.8 partly, ≥ 0.8 yes", None),
+        (
+            "<= 1e-12 independent, otherwise dependent",
+            "≤ 1e-12 independent, otherwise dependent",
+            None,
+        ),
         ("≥ 95 % yes; else no", "≥ 95 % yes; otherwise no", "≥ 95 % 是; 否则否"),
         ("no rule of that kind", "no rule of that kind", "no rule of that kind"),
     ],
@@ -95,10 +115,12 @@ def test_sentences_are_translated_by_template() -> None:
     ]
     words = Catalogue("zh", {"sentence": templates})
     assert words.sentence("Median of 5 repeats at T = 512.") == "在 T = 512 重复 5 次。"
+    both = "Something. Median of 5 repeats at T = 512."
+    assert words.sentence(both) == "Something. 在 T = 512 重复 5 次。"
     assert words.sentence("Something else.") == "Something else."
 
 
 def test_names_are_joined_as_the_language_does() -> None:
     assert catalogue("en").join(["a"]) == "a"
     assert catalogue("en").join(["a", "b", "c"]) == "a, b and c"
-    assert catalogue("zh").join(["a", "b", "c"]) == "a、b和 c "
+    assert catalogue("zh").join(["a", "b", "c"]) == "a、b 和 c"

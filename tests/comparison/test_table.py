@@ -8,6 +8,7 @@ from dataclasses import replace
 import pytest
 from rich.cells import cell_len
 from rich.console import Console
+from sample_study import MODELS, sample_study
 
 from phalanx.comparison.report.table import (
     make_console,
@@ -17,8 +18,6 @@ from phalanx.comparison.report.table import (
 )
 from phalanx.comparison.results import Verdict
 from phalanx.errors import UsageError
-
-from sample_study import MODELS, sample_study
 
 
 def printed(study=None, language=None, width=100) -> str:

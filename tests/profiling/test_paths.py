@@ -130,6 +130,13 @@ def test_a_model_of_ids(x: Tensor) -> None:
     assert hops(model, ids, 0, T - 1) == hops(model, ids, 3, 4) == found.kernels_ij[0, 1]
 
 
+def test_an_encoder_layer_is_followed_past_its_fast_path(x: Tensor) -> None:
+    layer = nn.TransformerEncoderLayer(D, 2, 8, batch_first=True).eval()
+    found = paths(layer, x)
+    assert not found.causal
+    assert (found.exchanges_ij[_distances() != 0] == 1).all()
+
+
 CASES: dict[str, Callable[[], Callable[[Tensor], Tensor]]] = {
     "lstm": lambda: _recurrent(nn.LSTM, num_layers=2),
     "bidirectional": lambda: _recurrent(nn.GRU, bidirectional=True),

@@ -65,7 +65,7 @@ def test_rate_scales_the_peak_of_each_group() -> None:
     for share in (0.5, 0.25):  # of the peak, not of the last rate
         set_rate(optimizers, share)
     rates = {round(group["lr"], 9) for each in optimizers for group in each.param_groups}
-    assert rates == {0.25 * 3e-3, 0.25 * 0.01, 0.25 * 0.02}
+    assert rates == {0.25 * 3e-3, 0.25 * 0.01, 0.25 * 0.04}
     assert isinstance(optimizers[0], torch.optim.AdamW)
 
 

@@ -1,0 +1,353 @@
+"""One self-contained HTML page of a study, and its JSON.
+
+The page holds its own style, script and data and asks for nothing else: a content security policy
+in its head forbids every connection and every script but ours (by hash). All words of the study are
+untrusted and escaped by jinja2; JSON is embedded with ``<`` escaped.
+"""
+
+import base64
+import hashlib
+import json
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
+from functools import cache
+from importlib import resources
+from typing import Any
+
+from jinja2 import Environment, FunctionLoader, StrictUndefined, TemplateNotFound
+from markupsafe import Markup
+
+from phalanx.comparison.report.charts import charts
+from phalanx.comparison.report.figures import NOTHING, duration, figure, interval, many
+from phalanx.comparison.report.language import Catalogue, catalogue
+from phalanx.comparison.report.verdicts import tone
+from phalanx.comparison.report.view import (
+    best,
+    obtained,
+    open_cells,
+    plain,
+    row_parts,
+    value_lines,
+)
+from phalanx.comparison.results import Basis, Claim, Level, Study, Trained, Verdict
+
+BASES: tuple[Basis, ...] = ("structure", "machine")
+HEADLINES = {  # verdict of the row "parallel training" -> its sentence, from all at once to in turn
+    "yes": "headline_parallel",
+    "parallel": "headline_parallel",
+    "logarithmic": "headline_log",
+    "chunked": "headline_chunked",
+    "no": "headline_serial",
+    "serial": "headline_serial",
+}
+CHART_WORDS = (
+    *("chart_help", "data_table", "position", "model"),
+    *("race_play", "race_pause", "race_done", "race_clock"),
+)
+
+
+def render_json(study: Study) -> str:
+    """Return the study as JSON, the page's own data; a figure that is not finite is null."""
+    return json.dumps(_finite(asdict(study)), ensure_ascii=False, indent=2, default=str)
+
+
+def render_page(study: Study, language: str | None = None) -> str:
+    """Return the study as one HTML page that needs no network.
+
+    Args:
+        study: what the comparison found.
+        language: ``en`` or ``zh``; the study's own when None.
+
+    Raises:
+        UsageError: no catalogue for the language.
+    """
+    words = catalogue(language or study.language)
+    models = _models(study)
+    drawn = charts(study, words)
+    context = {
+        "study": study,
+        "models": models,
+        "index_of": lambda name: models.index(name) if name in models else len(models),
+        "headline": _headline(study, models, words),
+        "winners": _winners(study.models, words),
+        "meta": _meta(study, words),
+        "contents": _contents(study, drawn, words),
+        "five": _five(study, models),
+        "missing": open_cells(study.rows, BASES),
+        "levels": _levels(study.levels),
+        "claims": _claims(study.claims, models),
+        "obtained": obtained(study.rows, BASES),
+        "charts": drawn,
+        "best_tokens": best(study.models, lambda m: m.loss_at_equal_tokens),
+        "best_seconds": best(study.models, lambda m: m.loss_at_equal_seconds),
+        "continuation": lambda m: m.sample.removeprefix(m.prompt),
+        "study_data": embed(_finite(asdict(study))),
+    }
+    return render("study.html.j2", words, drawn, context)
+
+
+def render(template: str, words: Catalogue, drawn: dict[str, Any], context: dict[str, Any]) -> str:
+    """Render any page made on ``base.html.j2``.
+
+    Args:
+        template: the template's file name beside this module.
+        words: the catalogue of the page's language.
+        drawn: charts by name, as ``charts.charts`` makes them.
+        context: what the template itself asks for.
+    """
+    script = _file("charts.js")
+    digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
+    shared = {
+        "language": words.language,
+        "text": words.text,
+        "name": words.name,
+        "sentence": words.sentence,
+        "threshold": words.threshold,
+        "figure": figure,
+        "interval": interval,
+        "loss": lambda value: NOTHING if value is None else f"{value:.3f}",
+        "tone": tone,
+        "plain": lambda value: plain(value, words),
+        "lines": lambda value, key: value_lines(value, words, key),
+        "style": Markup(_file("style.css")),  # our own file, nothing of the user's
+        "script": Markup(script),
+        "script_hash": f"sha256-{digest}",
+        "chart_data": embed(drawn),
+        "chart_words": embed({key: words.text(key) for key in CHART_WORDS}),
+    }
+    return _environment().get_template(template).render(shared | context)
+
+
+def embed(data: Any) -> Markup:
+    """Return JSON that is safe inside a script element: nothing in it can close the element."""
+    text = json.dumps(data, ensure_ascii=False, separators=(",", ":"), allow_nan=False, default=str)
+    for character in "<>&\u2028\u2029":
+        text = text.replace(character, f"\\u{ord(character):04x}")
+    return Markup(text)
+
+
+@dataclass(frozen=True)
+class _Sentence:
+    words: Markup
+    kind: str
+
+
+@dataclass(frozen=True)
+class _Winner:
+    title: str
+    model: str
+    figure: str
+    unit: str
+    next: str
+
+
+@dataclass(frozen=True)
+class _Line:
+    """One basis of one row of the five: a verdict a model, its units and rules said once."""
+
+    basis: Basis
+    units: list[str]
+    thresholds: list[str]
+    cells: dict[str, Verdict | None]
+    differs: dict[str, bool]
+
+
+def _models(study: Study) -> list[str]:
+    names = [model.name for model in study.models]
+    for row in study.rows:
+        names += row.cells
+    return list(dict.fromkeys(names))
+
+
+def _headline(study: Study, models: Sequence[str], words: Catalogue) -> list[_Sentence]:
+    """Say in one sentence a group which models train in parallel, as the structure has it."""
+    row = next((row for row in study.rows if row.key == "parallel_training"), None)
+    if row is None:
+        return []
+    groups: dict[str, list[str]] = {}
+    for model in models:
+        for cell in list(row.cells.get(model, {}).values())[:1]:
+            key = HEADLINES.get(cell.structure.verdict)
+            if key is not None:
+                groups.setdefault(key, []).append(model)
+    lines = []
+    for key in dict.fromkeys(HEADLINES.values()):
+        names = groups.get(key, [])
+        if names:
+            sentence = words.text(key if len(names) > 1 else f"{key}_one")
+            joined = Markup(words.join([str(_named(name, models)) for name in names]))
+            lines.append(_Sentence(Markup(sentence).format(models=joined), key[9:]))
+    return lines
+
+
+def _named(model: str, models: Sequence[str]) -> Markup:
+    index = models.index(model) % 8
+    return Markup('<span class="model series-{}">{}</span>').format(index, model)
+
+
+def _winners(models: Sequence[Trained], words: Catalogue) -> list[_Winner]:
+    nats = words.text("nats_per_token")
+    rate = words.text("tokens_a_second")
+    found = [
+        _winner("headline_equal_tokens", models, lambda m: m.loss_at_equal_tokens, nats, words),
+        _winner("headline_equal_seconds", models, lambda m: m.loss_at_equal_seconds, nats, words),
+        _winner("headline_fastest", models, lambda m: -m.tokens_per_second, rate, words),
+    ]
+    return [winner for winner in found if winner is not None]
+
+
+def _winner(
+    title: str,
+    models: Sequence[Trained],
+    value: Callable[[Trained], float | None],
+    unit: str,
+    words: Catalogue,
+) -> _Winner | None:
+    first = best(models, value)
+    if first is None:
+        return None
+    rest = [model for model in models if model is not first]
+    known = [(v, m.name) for m in rest if (v := value(m)) is not None and math.isfinite(v)]
+    figures = [v for v in (value(first),) if v is not None]
+
+    def shown(v: float) -> str:
+        return f"{v:.3f}" if v > 0 else many(-v)
+
+    second = min(known) if known else None
+    following = words.text("runner_up", model=second[1], figure=shown(second[0])) if second else ""
+    return _Winner(words.text(title), first.name, shown(figures[0]), unit, following)
+
+
+def _meta(study: Study, words: Catalogue) -> list[str]:
+    facts = [study.created.replace("T", " ").split("+")[0]]
+    corpus = study.corpus
+    if {"name", "train_tokens", "validation_tokens"} <= corpus.keys():
+        facts.append(
+            words.text(
+                "trained_on",
+                corpus=corpus["name"],
+                tokens=plain(corpus["train_tokens"], words),
+                validation=plain(corpus["validation_tokens"], words),
+            )
+        )
+    times = {"budget": study.budget_seconds, "elapsed": study.elapsed_seconds}
+    facts.append(words.text("budget", **{key: duration(value) for key, value in times.items()}))
+    return facts
+
+
+def _contents(study: Study, drawn: dict[str, Any], words: Catalogue) -> list[tuple[str, str]]:
+    sections = (
+        ("table", bool(study.rows)),
+        ("levels", bool(study.levels)),
+        ("training", bool(study.models)),
+        ("curves", "curves" in drawn),
+        ("race", "race" in drawn),
+        ("scaling", "span" in drawn or "time" in drawn),
+        ("distances", bool({"gradient", "recall", "hops"} & drawn.keys())),
+        ("samples", bool(study.models)),
+        ("tagging", bool(study.taggers)),
+        ("claims", bool(study.claims)),
+        ("contract", bool(study.contract)),
+        ("machine", True),
+        ("obtained", bool(study.rows)),
+    )
+    return [(key, words.name("nav", key)) for key, present in sections if present]
+
+
+def _five(study: Study, models: Sequence[str]) -> list[dict[str, Any]]:
+    groups = []
+    for row in study.rows:
+        for part in row_parts(row, models):
+            cells = {model: row.cells.get(model, {}).get(part) for model in models}
+            verdicts: dict[Basis, dict[str, Verdict | None]] = {
+                basis: {m: getattr(c, basis) if c else None for m, c in cells.items()}
+                for basis in BASES
+            }
+            lines = []
+            for basis in BASES:
+                known = [v for v in verdicts[basis].values() if v is not None]
+                measured = [v for v in known if v.figure is not None] or known
+                lines.append(
+                    _Line(
+                        basis=basis,
+                        units=[u for u in dict.fromkeys(v.unit for v in measured) if u],
+                        thresholds=[t for t in dict.fromkeys(v.threshold for v in known) if t],
+                        cells=verdicts[basis],
+                        differs={
+                            m: basis == "machine" and _differ(verdicts["structure"][m], v)
+                            for m, v in verdicts[basis].items()
+                        },
+                    )
+                )
+            groups.append({"key": row.key, "part": part, "lines": lines})
+    return groups
+
+
+def _differ(structure: Verdict | None, machine: Verdict | None) -> bool:
+    if structure is None or machine is None:
+        return False
+    tones = {tone(structure.verdict), tone(machine.verdict)}
+    return len(tones) == 2 and not tones & {"open", "none"}
+
+
+def _levels(levels: Sequence[Level]) -> list[dict[str, Any]]:
+    """Return the levels with a bar each: its length is the logarithm of the ratio."""
+    ratios = [level.ratio for level in levels if level.equal and level.ratio]
+    longest = max([math.log(max(ratio, 1.0)) for ratio in ratios], default=0.0) or 1.0
+    rows = []
+    for level in levels:
+        bar = None
+        if level.equal and level.ratio:
+            bar = round(100 * math.log(max(level.ratio, 1.0)) / longest, 1)
+        rows.append(asdict(level) | {"bar": bar})
+    return rows
+
+
+@dataclass(frozen=True)
+class _Claims:
+    id: str
+    items: list[Claim]
+    by: dict[str, Claim | None]
+
+
+def _claims(claims: Sequence[Claim], models: Sequence[str]) -> list[_Claims]:
+    found: dict[str, list[Claim]] = {}
+    for claim in claims:
+        found.setdefault(claim.id, []).append(claim)
+    return [
+        _Claims(key, items, dict.fromkeys(models) | {claim.model: claim for claim in items})
+        for key, items in found.items()
+    ]
+
+
+def _finite(value: Any) -> Any:
+    """Return JSON values with null for what JSON cannot say: NaN and the infinities."""
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    if isinstance(value, dict):
+        return {str(key): _finite(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_finite(item) for item in value]
+    return value
+
+
+def _file(name: str) -> str:
+    path = resources.files("phalanx.comparison.report") / name
+    return path.read_text(encoding="utf-8")
+
+
+@cache
+def _environment() -> Environment:
+    def load(name: str) -> str:
+        if not name.endswith(".j2"):
+            raise TemplateNotFound(name)
+        return _file(name)
+
+    return Environment(
+        loader=FunctionLoader(load),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )

@@ -1,0 +1,87 @@
+import json
+from pathlib import Path
+
+import pytest
+
+from phalanx.cli.main import main
+
+MODEL = (
+    "vocabulary: 2\ncontext: 64\nwidth: 16\nlayers: 1\nmixers: [attention]\npositions: rotary\n"
+    "feed_forward: {width: 16}\n"
+)
+
+
+@pytest.fixture
+def given(tmp_path: Path) -> tuple[str, str]:
+    model, text = tmp_path / "little.yaml", tmp_path / "text.py"
+    model.write_text(MODEL, encoding="utf-8")
+    text.write_text("def add(a, b):\n    return a + b\n" * 400, encoding="utf-8")
+    return str(model), str(text)
+
+
+def test_a_comparison_writes_its_report_and_its_data(
+    given: tuple[str, str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    model, text = given
+    output = tmp_path / "out"
+    words = ["compare", model, "--corpus", text, "--budget", "1s", "-o", str(output), "--json"]
+    assert main([*words, "--device", "cpu"]) == 0
+    said = capsys.readouterr()
+    study = json.loads(said.out)
+    assert study == json.loads((output / "study.json").read_text(encoding="utf-8"))
+    assert study["budget_seconds"] == 1.0
+    assert list(study["rows"][0]["cells"]) == ["little"]
+    assert (output / "report.html").stat().st_size < 1_000_000
+    assert "little" in said.err
+
+
+def test_the_structure_alone_in_chinese(
+    given: tuple[str, str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    model, text = given
+    words = ["compare", model, "--corpus", text, "--only", "structure", "--lang", "zh"]
+    assert main(words) == 0
+    assert "核心" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["transfomer"], "Did you mean 'transformer'"),
+        ([], "no model"),
+        (["rnn", "--corpus", "nowhere.txt"], "No such file"),
+        (["rnn", "--budget", "soon"], "wall time"),
+        (["rnn", "--lang", "fr"], "language"),
+        (["rnn", "--only", "speed"], "structure"),
+        (["rnn", "--size", "12"], "larger size"),
+    ],
+)
+def test_wrong_usage_is_one_line_and_code_2(
+    words: list[str], said: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["compare", *words]) == 2
+    error = capsys.readouterr().err
+    assert said in error
+    assert "phalanx: " in error
+
+
+def test_an_output_that_is_a_file_is_refused(
+    given: tuple[str, str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    model, text = given
+    assert main(["compare", model, "--output", text]) == 2
+    assert "is a file" in capsys.readouterr().err
+
+
+def test_an_interruption_prints_what_is_done_and_exits_130(
+    given: tuple[str, str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def interrupt(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("phalanx.comparison.study.measure_machine", interrupt)
+    model, text = given
+    assert main(["compare", model, "--corpus", text, "--budget", "30"]) == 130
+    said = capsys.readouterr()
+    assert "little" in said.out
+    assert "interrupted" in said.err

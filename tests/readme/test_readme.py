@@ -1,0 +1,64 @@
+"""The commands and the code of both READMEs run as they stand."""
+
+import re
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+READMES = ("README.md", "README.zh-CN.md")
+
+
+def blocks(name: str, language: str) -> list[str]:
+    text = (ROOT / name).read_text(encoding="utf-8")
+    return re.findall(rf"```{language}\n(.*?)```", text, re.DOTALL)
+
+
+def brief(words: list[str]) -> list[str]:
+    """The same command, made short: fewer steps, and structure alone."""
+    if words[0] == "train":
+        return [*words, "--train.steps", "3", "--model.width", "32", "--model.layers", "1"]
+    if words[0] == "compare":
+        return [*words, "--only", "structure", "--size", "5000"]
+    if words[0] == "generate":
+        return [*words, "--max-new-tokens", "4"]
+    return words
+
+
+@pytest.mark.parametrize("name", READMES)
+def test_the_shell_commands_run(name: str, tmp_path: Path) -> None:
+    text = "def add(a, b):\n    return a + b\n\nHello, other text.\n" * 60
+    (tmp_path / "my.txt").write_text(text, encoding="utf-8")
+    (tmp_path / "other.txt").write_text(text[:300], encoding="utf-8")
+    lines = "".join(blocks(name, "sh")).splitlines()
+    commands = [shlex.split(line) for line in lines if line.startswith("phalanx ")]
+    assert len(commands) >= 6
+    for _, *words in commands:
+        done = subprocess.run(
+            [sys.executable, "-m", "phalanx", *brief(words)],
+            cwd=tmp_path,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert done.returncode == 0, (words, done.stderr)
+        assert done.stdout.strip() or words[0] == "train"
+
+
+def test_the_python_code_runs(tmp_path: Path) -> None:
+    (code,) = blocks("README.md", "python")
+    (tmp_path / "my.txt").write_text("to be or not to be, " * 100, encoding="utf-8")
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+
+
+def test_links_of_the_readmes_lead_somewhere() -> None:
+    for name in (*READMES, "CONTRIBUTING.md"):
+        text = (ROOT / name).read_text(encoding="utf-8")
+        for link in re.findall(r"\]\(([^)#]+)\)", text):
+            assert link.startswith("http") or (ROOT / link).exists(), (name, link)
