@@ -32,7 +32,9 @@ TRIALS: tuple[dict[str, Any], ...] = (
 )
 
 
-def trial(text: str, preset: str, size: int, tokens: int, setting: dict[str, Any]) -> dict[str, Any]:
+def trial(
+    text: str, preset: str, size: int, tokens: int, setting: dict[str, Any]
+) -> dict[str, Any]:
     steps = tokens // (BATCH * LENGTH)
     train = TrainingConfig(
         steps=steps, batch_size=BATCH, sequence_length=LENGTH, evaluate_every=steps, **setting

@@ -119,7 +119,7 @@ class TrainingConfig(Strict):
     ``muon_learning_rate`` and ``momentum`` are those of Muon, which moves the blocks' matrices.
     """
 
-    steps: int = Field(2000, ge=1)
+    steps: int = Field(1000, ge=1)
     seconds: float | None = Field(None, gt=0.0)
     batch_size: int = Field(16, ge=1)
     sequence_length: int = Field(128, ge=1)

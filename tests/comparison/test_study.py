@@ -11,9 +11,10 @@ import pytest
 import phalanx
 from phalanx.comparison import budget
 from phalanx.comparison import study as module
+from phalanx.comparison.record import Request
 from phalanx.comparison.report.page import render_json, render_page
 from phalanx.comparison.results import Study
-from phalanx.comparison.study import Comparison, Listener, Request
+from phalanx.comparison.study import Comparison, Listener
 from phalanx.errors import UsageError
 
 TEXT = "def add(a, b):\n    # adds\n    return a + b\n\n\nclass Sum:\n    total = 0.5\n" * 300

@@ -68,6 +68,16 @@ def test_both_verdicts_figures_intervals_and_thresholds_are_there() -> None:
         assert expected in text, expected
 
 
+def test_taggers_are_shown_with_their_baseline_and_times() -> None:
+    study = sample_study()
+    text = printed(study)
+    for tagger in study.taggers:
+        assert tagger.name.split()[0] in text
+        assert f"{tagger.accuracy:.1%}" in text
+        assert f"{tagger.majority_accuracy:.1%}" in text
+    assert "Tagging without generating" not in printed(replace(study, taggers=[]))
+
+
 def test_an_unequal_level_shows_no_time() -> None:
     study = sample_study()
     wrong = replace(study.levels[0], equal=False, max_difference=0.5)

@@ -69,8 +69,9 @@ def compare(
     if only not in (None, "structure"):
         raise UsageError(f"--only {only}: expected `structure`.")
     from phalanx.comparison.budget import parse_seconds
+    from phalanx.comparison.record import Request
     from phalanx.comparison.report.language import catalogue
-    from phalanx.comparison.study import Comparison, Request
+    from phalanx.comparison.study import Comparison
 
     catalogue(lang)  # a language that is not known is said before anything is done
     seconds = parse_seconds(budget)

@@ -244,6 +244,7 @@ def _config(contender: Contender, **changes: float) -> TrainingConfig:
         sequence_length=LENGTH,
         optimizer=rates.optimizer,
         learning_rate=rates.learning_rate,
+        embedding_learning_rate=rates.embedding_learning_rate,
         muon_learning_rate=rates.muon_learning_rate,
         warmup_steps=10,
         decay="linear",

@@ -71,6 +71,7 @@ def contract(
 def describe_optimizer(contender: Contender) -> str:
     """An optimizer and its peak learning rates in words."""
     rates = tuning.rates_of(contender.preset)
+    adamw = f"AdamW {rates.learning_rate:g}, token table {rates.embedding_learning_rate:g}"
     if rates.optimizer == "adamw":
-        return f"AdamW {rates.learning_rate:g}"
-    return f"Muon {rates.muon_learning_rate:g} + AdamW {rates.learning_rate:g}"
+        return adamw
+    return f"Muon {rates.muon_learning_rate:g} + {adamw}"

@@ -13,9 +13,16 @@ import torch
 
 from phalanx.comparison.clocks import Figure, figure, ratios, within
 from phalanx.comparison.contenders import Contender
-from phalanx.comparison.measured_rules import SPEED_KEPT_PASS, TOKEN_COST, not_measured
 from phalanx.comparison.results import Verdict
-from phalanx.comparison.rules import PEAK_SHARE, SPEED_KEPT_CORE, SPEED_KEPT_TRAINING, Rule
+from phalanx.comparison.rules import (
+    PEAK_SHARE,
+    SPEED_KEPT_CORE,
+    SPEED_KEPT_PASS,
+    SPEED_KEPT_TRAINING,
+    TOKEN_COST,
+    Rule,
+    not_measured,
+)
 from phalanx.comparison.work import Work, forward_call, ids, mixers_call, train_call
 from phalanx.models import Decoder, build
 from phalanx.profiling.span import WorkLaw

@@ -159,6 +159,7 @@ def train_recall(
         sequence_length=LENGTH,
         optimizer=rates.optimizer,
         learning_rate=rates.learning_rate,
+        embedding_learning_rate=rates.embedding_learning_rate,
         muon_learning_rate=rates.muon_learning_rate,
         warmup_steps=0,
         decay="linear",

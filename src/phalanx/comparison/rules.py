@@ -175,9 +175,9 @@ def products(share: float, intensity: float, how: str) -> Verdict:
 
 # -- this machine: a median with its interval --------------------------------------------------
 
-SPEED_KEPT_CORE = Rule("ratio", (0.5, 0.8), ("serial", "partly", "parallel"))
-SPEED_KEPT_TRAINING = Rule("ratio", (0.5, 0.8), ("no", "partly", "yes"))
-SPEED_KEPT_PASS = Rule("ratio", (0.5, 0.8), ("no", "partly", "yes"))
+SPEED_KEPT_CORE = Rule("speed_kept", (0.5, 0.8), ("serial", "partly", "parallel"))
+SPEED_KEPT_TRAINING = Rule("speed_kept", (0.5, 0.8), ("no", "partly", "yes"))
+SPEED_KEPT_PASS = Rule("speed_kept", (0.5, 0.8), ("no", "partly", "yes"))
 TOKEN_COST = Rule("time_ratio", (1.1, 1.5), ("yes", "partly", "no"))
 PEAK_SHARE = Rule("share_of_peak", (0.1, 0.5), ("poor", "fair", "good"))
 GRADIENT = Rule("decades_per_position", (-0.02, 0.02), ("vanishes", "stable", "explodes"))
@@ -194,6 +194,11 @@ MACHINE: dict[tuple[str, str], Rule] = {
     ("parallel_inference", "one_pass"): SPEED_KEPT_PASS,
     ("hardware_friendliness", ""): PEAK_SHARE,
 }
+
+
+def not_measured(cell: tuple[str, str], why: str) -> Verdict:
+    """The machine's verdict of a cell that nothing was measured for."""
+    return MACHINE.get(cell, _RECALL).judge(None, how=why)
 
 
 def recall(

@@ -14,17 +14,19 @@ class Rates:
     Args:
         optimizer: ``muon`` moves the matrices of the blocks by Muon, all else by AdamW.
         learning_rate: peak, of AdamW.
+        embedding_learning_rate: peak, of AdamW for the table of tokens.
         muon_learning_rate: peak, of Muon.
         trials: of the sweep that found them; 0 for rates that were taken over from elsewhere.
     """
 
     optimizer: Literal["adamw", "muon"] = "muon"
     learning_rate: float = 0.003
+    embedding_learning_rate: float = 0.01
     muon_learning_rate: float = 0.04
     trials: int = TRIALS
 
 
-# Muon won for every preset, by 0.10 to 0.24 nats (benchmarks/sweep.py; table in docs/log.md).
+# Muon won for every preset, by 0.10 to 0.21 nats (benchmarks/sweep.py; table in docs/log.md).
 RATES: dict[str, Rates] = {
     "rnn": Rates(),
     "lstm": Rates(muon_learning_rate=0.08),

@@ -4,11 +4,11 @@
 POINTWISE = frozenset({
     "_fused_adam", "_fused_adamw", "_fused_dropout", "_fused_sgd", "_prelu_kernel",
     "_thnn_fused_gru_cell", "_thnn_fused_lstm_cell", "bernoulli", "bucketize", "complex",
-    "cross", "elu_backward", "floor_divide", "glu", "glu_backward", "hardtanh_backward", "imag", "isin",
-    "leaky_relu_backward", "log_sigmoid_backward", "log_sigmoid_forward", "masked_fill",
-    "mse_loss_backward", "nan_to_num", "native_dropout", "native_dropout_backward",
-    "nll_loss_backward", "normal", "polar", "prelu", "real", "remainder", "rsub", "searchsorted",
-    "smooth_l1_loss", "softplus_backward",
+    "cross", "elu_backward", "floor_divide", "glu", "glu_backward", "hardtanh_backward",
+    "imag", "isin", "leaky_relu_backward", "log_sigmoid_backward", "log_sigmoid_forward",
+    "masked_fill", "mse_loss_backward", "nan_to_num", "native_dropout",
+    "native_dropout_backward", "nll_loss_backward", "normal", "polar", "prelu", "real",
+    "remainder", "rsub", "searchsorted", "smooth_l1_loss", "softplus_backward",
 })  # fmt: skip
 
 # Move data and compute nothing.

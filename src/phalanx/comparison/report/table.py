@@ -34,7 +34,7 @@ from phalanx.comparison.report.view import (
     row_parts,
     rules,
 )
-from phalanx.comparison.results import Basis, Level, Row, Study, Trained, Verdict
+from phalanx.comparison.results import Basis, Level, Row, Study, Tagger, Trained, Verdict
 
 WIDTH = 100
 LABEL_WIDTH = 19
@@ -56,7 +56,7 @@ def make_console(file: IO[str] | None = None, *, stderr: bool = False) -> Consol
 
 
 def print_tables(study: Study, console: Console, language: str | None = None) -> None:
-    """Print the whole study: five rows, three levels, training, contract.
+    """Print the whole study: five rows, three levels, training, tagging, contract.
 
     Args:
         study: what the comparison found.
@@ -71,6 +71,7 @@ def print_tables(study: Study, console: Console, language: str | None = None) ->
     print_summary(study.rows, models, console, language)
     print_levels(study.levels, console, language)
     print_training(study.models, console, language)
+    print_tagging(study.taggers, console, language)
     print_contract(study.contract, console, language)
     words = catalogue(language)
     for note in study.notes:
@@ -149,6 +150,32 @@ def print_training(models: Sequence[Trained], console: Console, language: str = 
             NOTHING if model.peak_memory_bytes is None else bytes_(model.peak_memory_bytes),
             many(model.tokens),
             duration(model.seconds),
+        )
+    console.print(table)
+
+
+def print_tagging(taggers: Sequence[Tagger], console: Console, language: str = "en") -> None:
+    """Print the taggers: a task that does not generate, answered in one pass."""
+    if not taggers:
+        return
+    words = catalogue(language)
+    _heading(console, words.text("tagging"), words.text("tagging_note"))
+    table = _table()
+    table.add_column(words.text("model"), max_width=20, overflow="fold")
+    lengths = list(taggers[0].milliseconds_by_length)
+    for name in ("accuracy", "majority", "span_slope", "calls_per_sequence"):
+        table.add_column(words.text(name), justify="right", max_width=16, overflow="fold")
+    for length in lengths:
+        table.add_column(f"T = {length}", justify="right", max_width=9)
+    for tagger in taggers:
+        times = tagger.milliseconds_by_length
+        table.add_row(
+            Text(_printable(tagger.name)),
+            f"{tagger.accuracy:.1%}",
+            f"{tagger.majority_accuracy:.1%}",
+            significant(tagger.span_slope),
+            str(tagger.calls_per_sequence),
+            *(duration(times[length] / 1000) if length in times else NOTHING for length in lengths),
         )
     console.print(table)
 
