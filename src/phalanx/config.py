@@ -6,18 +6,40 @@ Configuration is data. Nothing here imports code by name, evaluates text or need
 import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, Literal, Self, TypeVar
+from typing import Annotated, Any, Literal, Self, TypeVar
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    ValidationError,
+    ValidationInfo,
+    field_validator,
+    model_validator,
+)
 
 from phalanx.errors import UsageError, did_you_mean
+
+
+LARGEST_SEED = 2**62  # a comparison counts on from it, and torch holds 64 bits
+
+Share = Annotated[float, Field(ge=0.0, lt=1.0)]
 
 
 class Strict(BaseModel):
     """A section of the configuration: frozen, and without room for unknown keys."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
+
+    @field_validator("*", mode="before")
+    @classmethod
+    def _no_truth_value_for_a_number(cls, value: Any, field: ValidationInfo) -> Any:
+        # YAML reads yes and on as true, which would pass for 1.
+        wanted = cls.model_fields[field.field_name or ""].annotation
+        if isinstance(value, bool) and wanted is not bool:
+            raise ValueError(f"expected no truth value (given {str(value).lower()})")
+        return value
 
 
 class AttentionConfig(Strict):
@@ -105,7 +127,7 @@ class ModelConfig(Strict):
 class DataConfig(Strict):
     """What is read, and how it becomes tokens."""
 
-    paths: tuple[str, ...] = ("stdlib",)
+    paths: tuple[str, ...] = Field(("stdlib",), min_length=1)
     tokenizer: Literal["bytes", "characters", "bpe"] = "characters"
     vocabulary: int = Field(4096, ge=257, description="tokens of a trained bpe tokenizer")
     validation_fraction: float = Field(0.1, gt=0.0, lt=1.0)
@@ -129,7 +151,7 @@ class TrainingConfig(Strict):
     muon_learning_rate: float = Field(0.04, gt=0.0)
     momentum: float = Field(0.9, ge=0.0, lt=1.0)
     weight_decay: float = Field(0.0, ge=0.0)
-    betas: tuple[float, float] = (0.9, 0.99)
+    betas: tuple[Share, Share] = (0.9, 0.99)
     warmup_steps: int = Field(10, ge=0)
     decay: Literal["cosine", "linear", "constant"] = "linear"
     decay_fraction: float = Field(1.0, ge=0.0, le=1.0)
@@ -151,7 +173,7 @@ class RunConfig(Strict):
     model: dict[str, Any] = Field(default_factory=dict, description="overrides of the preset")
     data: DataConfig = DataConfig()
     train: TrainingConfig = TrainingConfig()
-    seed: int = Field(0, ge=0)
+    seed: int = Field(0, ge=0, le=LARGEST_SEED)
     device: str = "auto"
 
 
@@ -167,13 +189,29 @@ def parse(kind: type[C], values: Mapping[str, Any], source: str) -> C:
     try:
         return kind.model_validate(values)
     except ValidationError as error:
-        lines = [_explain(kind, problem) for problem in error.errors()]
-        raise UsageError(f"{source}: " + "\n  ".join(lines)) from None
+        raise explain(kind, error, source) from None
+
+
+def explain(kind: type[BaseModel], error: ValidationError, source: str) -> UsageError:
+    """A failed check of a section in words (see ``parse``)."""
+    lines = [_explain(kind, problem) for problem in error.errors()]
+    return UsageError(f"{source}: " + "\n  ".join(lines))
+
+
+_EXPECTED = {  # where pydantic speaks of Python
+    "tuple_type": "a list, such as [a, b]",
+    "dict_type": "a section of keys and values",
+    "model_type": "a section of keys and values",
+}
 
 
 def _explain(kind: type[BaseModel], problem: Any) -> str:
     where = [str(part) for part in problem["loc"]]
     dotted = ".".join(where) or kind.__name__
+    if problem["type"] in _EXPECTED:
+        return f"{dotted}: expected {_EXPECTED[problem['type']]} (given {problem['input']!r})"
+    if problem["type"] == "value_error":  # our own words, which say what was given
+        return f"{'.'.join(where)}: {problem['ctx']['error']}".removeprefix(": ")
     if problem["type"] != "extra_forbidden":
         given = "" if problem["type"] == "missing" else f" (given {problem['input']!r})"
         return f"{dotted}: {problem['msg']}{given}"
@@ -206,7 +244,14 @@ def read_yaml(path: Path) -> dict[str, Any]:
         return {}
     if not isinstance(values, dict) or not all(isinstance(key, str) for key in values):
         raise UsageError(f"{path}: expected a mapping of keys to values at the top level")
-    return values
+    try:
+        plain: dict[str, Any] = json.loads(json.dumps(values))
+    except (TypeError, ValueError, RecursionError) as error:
+        raise UsageError(
+            f"{path}: {error}. Expected numbers, text, true, false, null, lists and mappings. "
+            "Put dates and the like in quotes."
+        ) from None
+    return plain
 
 
 def override(values: Mapping[str, Any], dotted: Sequence[tuple[str, str]]) -> dict[str, Any]:
@@ -217,17 +262,30 @@ def override(values: Mapping[str, Any], dotted: Sequence[tuple[str, str]]) -> di
     """
     result: dict[str, Any] = json.loads(json.dumps(values))
     for key, text in dotted:
-        *sections, last = key.split(".")
-        place = result
-        for part in sections:
-            place = place.setdefault(part, {})
-            if not isinstance(place, dict):
-                raise UsageError(f"--{key}: {part!r} is a value, not a section")
         try:
-            place[last] = yaml.safe_load(text)
-        except yaml.YAMLError:
+            value = yaml.safe_load(text)
+        except (yaml.YAMLError, ValueError, RecursionError):
             raise UsageError(f"--{key}: cannot read the value {text!r}") from None
+        put(result, key, value)
     return result
+
+
+def put(values: dict[str, Any], key: str, value: object) -> None:
+    """Set a dotted key; sections that are not there are made.
+
+    Raises:
+        UsageError: the key descends into something that is not a section.
+    """
+    *sections, last = key.split(".")
+    place = values
+    for part in sections:
+        place = place.setdefault(part, {})
+        if not isinstance(place, dict):
+            raise UsageError(
+                f"{key}: {part!r} is a value ({place!r}), not a section. Expected keys below it. "
+                f"Remove {part!r} from the configuration file, or give it keys."
+            )
+    place[last] = value
 
 
 def to_yaml(config: Strict) -> str:

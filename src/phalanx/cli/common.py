@@ -4,6 +4,7 @@ Importing this must stay cheap: it is paid by every ``--help``. No torch, no pyd
 """
 
 import json
+import math
 import re
 import sys
 from collections.abc import Mapping, Sequence
@@ -25,7 +26,7 @@ Overrides = Annotated[tuple[tuple[str, str], ...], Parameter(parse=False)]
 A verb that takes them declares the keyword-only parameter ``overrides: Overrides = ()``.
 """
 
-_DOTTED = re.compile(r"--([A-Za-z_]\w*(?:\.\w+)+)(?:=(.*))?", re.DOTALL)
+_DOTTED = re.compile(r"--([A-Za-z_][\w-]*(?:\.[\w-]+)+)(?:=(.*))?", re.DOTALL)
 
 
 def split_overrides(arguments: Sequence[str]) -> tuple[list[str], list[tuple[str, str]]]:
@@ -51,7 +52,7 @@ def split_overrides(arguments: Sequence[str]) -> tuple[list[str], list[tuple[str
         if match is None:
             others.append(word)
             continue
-        key, value = match.groups()
+        key, value = match[1].replace("-", "_"), match[2]  # as in the other options
         if value is None:
             value = next(words, None)
             if value is None or value.startswith("--"):
@@ -63,8 +64,16 @@ def split_overrides(arguments: Sequence[str]) -> tuple[list[str], list[tuple[str
 
 
 def print_json(data: Mapping[str, object]) -> None:
-    """Print data on stdout as one JSON document."""
-    print(json.dumps(data, indent=2, ensure_ascii=False))
+    """Print data on stdout as one JSON document; a figure that is not finite is null."""
+    print(json.dumps(_finite(data), indent=2, ensure_ascii=False, allow_nan=False))
+
+
+def _finite(value: object) -> object:
+    if isinstance(value, Mapping):
+        return {key: _finite(inner) for key, inner in value.items()}
+    if isinstance(value, list | tuple):
+        return [_finite(inner) for inner in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def note(text: str) -> None:

@@ -1,11 +1,13 @@
 """``phalanx evaluate``: measure a trained model on text."""
 
+import math
 from pathlib import Path
 from typing import Annotated
 
 from cyclopts import Parameter
 
 from phalanx.cli.common import Device, Json, note, print_json
+from phalanx.errors import PhalanxError
 
 
 def evaluate(
@@ -39,6 +41,11 @@ def evaluate(
             "to the model's tokenizer; figures of models with other tokenizers do not compare"
         )
     score = score_of(run.model, text)
+    if math.isnan(score.loss):
+        raise PhalanxError(
+            f"{run.path}: the model's scores are not numbers (NaN). Its weights have probably "
+            "diverged: train again with a lower learning rate."
+        )
     if json:
         figures = {"tokens": score.tokens, "bytes": score.bytes, "unknown": text.unknown}
         print_json({"model": str(run.path), "data": data, **score.as_dict(), **figures})

@@ -63,8 +63,14 @@ def generate(
 
     if samples < 1:
         raise UsageError(f"--samples {samples}: expected 1 or more.")
-    chooser = Greedy() if greedy or temperature == 0 else Sampler(temperature, top_k, top_p)
-    text = sys.stdin.read() if prompt == "-" else prompt
+    if trace and samples > 1:
+        raise UsageError(f"--samples {samples} with --trace: a trace follows one. Leave out either.")
+    greedy = greedy or temperature == 0
+    sampler = Sampler(temperature or 1.0, top_k, top_p)  # checked even where it is not used
+    if greedy and (top_k, top_p) != (None, None):
+        note("warning: --top-k and --top-p change nothing where the likeliest token is taken")
+    chooser = Greedy() if greedy else sampler
+    text = _from_stdin() if prompt == "-" else prompt
     run = load(model, device)
     decoder = run.model
     if run.task != "language_modelling" or not isinstance(decoder, Decoder):
@@ -80,6 +86,17 @@ def generate(
         _all(decoder, run.tokenizer, text, max_new_tokens, chooser, seed, samples, json)
     else:
         _stream(decoder, run.tokenizer, text, max_new_tokens, chooser, seed)
+
+
+def _from_stdin() -> str:
+    try:
+        return sys.stdin.read()
+    except UnicodeDecodeError as error:
+        raise UsageError(
+            f"the prompt on stdin is not {error.encoding.upper()} text: byte "
+            f"0x{error.object[error.start]:02x} at {error.start} ({error.reason}). Convert it "
+            "first, for example with iconv."
+        ) from None
 
 
 def _warn_of_unknown(tokenizer: "Tokenizer", text: str) -> None:

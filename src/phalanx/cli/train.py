@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from phalanx.training.run import Prepared
     from phalanx.training.trainer import Trainer
 
+_REACH = 0.1  # how far from the size that was asked for nothing needs to be said
 EXIT_CODES = {signal.SIGINT: 130, signal.SIGTERM: 143}
 
 
@@ -83,7 +84,7 @@ def train(
     if not dry_run:
         check_free(path)
     prepared = prepare(wanted)
-    _describe(prepared)
+    _describe(prepared, wanted.size)
     return _estimate(prepared, json) if dry_run else _train(prepared, path, json)
 
 
@@ -93,18 +94,14 @@ def _configure(
     flags: dict[str, Any],
     overrides: tuple[tuple[str, str], ...],
 ) -> "RunConfig":
-    from phalanx.config import RunConfig, override, parse, read_yaml
+    from phalanx.config import RunConfig, override, parse, put, read_yaml
 
     values = override(read_yaml(file) if file else {}, ())
     for key, value in flags.items():
-        *sections, last = key.split(".")
         if value is not None:
-            place = values
-            for section in sections:
-                place = place.setdefault(section, {})
-            place[last] = value
+            put(values, key, value)
     if texts:
-        values.setdefault("data", {})["paths"] = list(texts)
+        put(values, "data.paths", list(texts))
     source = str(file) if file else "configuration"
     return parse(RunConfig, override(values, overrides), source)
 
@@ -115,7 +112,7 @@ def _name(text: str) -> str:
     return Path(plain[-1]).stem if plain else "run"
 
 
-def _describe(prepared: "Prepared") -> None:
+def _describe(prepared: "Prepared", size: int | None) -> None:
     from phalanx.models import count
 
     corpus, config = prepared.corpus, prepared.config
@@ -132,6 +129,8 @@ def _describe(prepared: "Prepared") -> None:
         f"model: {config.preset}, {total:,} parameters ({outside:,} outside the embeddings), "
         f"{config.train.precision} on {config.device}"
     )
+    if size is not None and abs(outside / size - 1) > _REACH:
+        note(f"warning: {size:,} parameters were asked for; this is the nearest to it")
     if prepared.validation.unknown:
         note(
             f"warning: {prepared.validation.unknown:,} characters of the validation text do not "

@@ -62,7 +62,7 @@ def read_documents(paths: Spec) -> list[Document]:
             file is empty or is not UTF-8.
     """
     paths = _listed(paths)
-    if not paths:
+    if not paths or "" in paths:  # an empty path would be the current directory
         raise UsageError(
             "No text was given. Expected a file, a directory, a glob or 'stdlib'. Name one."
         )

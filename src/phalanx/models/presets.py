@@ -3,13 +3,16 @@
 from collections.abc import Callable, Mapping
 
 import torch
+from pydantic import ValidationError
 
-from phalanx.config import AttentionConfig, FeedForwardConfig, ModelConfig, parse
+from phalanx.config import AttentionConfig, FeedForwardConfig, ModelConfig, explain, parse
 from phalanx.errors import UsageError, did_you_mean
 from phalanx.models.decoder import Decoder
 from phalanx.models.encoder import Encoder
 
 DEFAULT_SIZE = 800_000
+LARGEST_SIZE = 10**12  # what the widest configuration of every preset still reaches
+_SMALLEST = 16
 
 
 def build(config: ModelConfig, seed: int | None = None) -> Decoder | Encoder:
@@ -41,13 +44,24 @@ def preset(
     if name == "gpt2":
         if size is not None:
             raise UsageError("gpt2 is the 124M model and no other size; choose `transformer`")
-        return _changed(_gpt2(vocabulary, context), changes)
+        return _changed(_named(name, vocabulary, context, 0), changes)
+
+    if size is not None and not 1 <= size <= LARGEST_SIZE:
+        raise UsageError(f"size {size}: expected 1 to {LARGEST_SIZE:,} parameters, such as 800000.")
 
     def make(width: int) -> ModelConfig:
-        return _changed(PRESETS[name](vocabulary, context, width), changes)
+        return _changed(_named(name, vocabulary, context, width), changes)
 
-    width = changes.get("width")
-    return make(width) if isinstance(width, int) else _fit(make, size or DEFAULT_SIZE)
+    if "width" in changes:  # checked, and a number in whatever form it was given
+        return make(make(_SMALLEST).width)
+    return _fit(make, DEFAULT_SIZE if size is None else size)
+
+
+def _named(name: str, vocabulary: int, context: int, width: int) -> ModelConfig:
+    try:
+        return PRESETS[name](vocabulary, context, width)
+    except ValidationError as error:
+        raise explain(ModelConfig, error, "model") from None
 
 
 def _changed(config: ModelConfig, changes: Mapping[str, object]) -> ModelConfig:
@@ -69,7 +83,7 @@ def count(config: ModelConfig) -> tuple[int, int]:
 
 def _fit(make: Callable[[int], ModelConfig], size: int) -> ModelConfig:
     # Heads need a width that they divide, into even parts for rotary positions.
-    smallest = make(16)
+    smallest = make(_SMALLEST)
     step = 4 * smallest.attention.heads if "attention" in smallest.mixers else 2
     if smallest.feed_forward is not None:
         step = max(step, 16)

@@ -92,7 +92,8 @@ def resolve_model(config: RunConfig, vocabulary: int) -> ModelConfig:
             known = ModelConfig.model_fields
             raise UsageError(f"model.{key}: unknown key.{did_you_mean(key, known)}")
     length = config.train.sequence_length
-    context = changes.pop("context", None) or length
+    context = changes.pop("context", None)
+    context = length if context is None else context
     given = changes.pop("vocabulary", vocabulary)
     if given != vocabulary:
         raise UsageError(
