@@ -70,7 +70,7 @@ def test_dotted_overrides() -> None:
     )
     assert changed == {"train": {"steps": 7, "clip": None}, "data": {"paths": ["a", "b"]}}
     assert values["train"]["steps"] == 5
-    with pytest.raises(UsageError, match="'steps' is a value, not a section"):
+    with pytest.raises(UsageError, match="'steps' is a value"):
         override(values, [("train.steps.more", "1")])
     with pytest.raises(UsageError, match="cannot read the value"):
         override(values, [("train.steps", "[1")])

@@ -21,7 +21,6 @@ from pydantic import (
 
 from phalanx.errors import UsageError, did_you_mean
 
-
 LARGEST_SEED = 2**62  # a comparison counts on from it, and torch holds 64 bits
 
 Share = Annotated[float, Field(ge=0.0, lt=1.0)]
@@ -200,6 +199,7 @@ def explain(kind: type[BaseModel], error: ValidationError, source: str) -> Usage
 
 _EXPECTED = {  # where pydantic speaks of Python
     "tuple_type": "a list, such as [a, b]",
+    "too_short": "more in the list",
     "dict_type": "a section of keys and values",
     "model_type": "a section of keys and values",
 }
@@ -248,8 +248,8 @@ def read_yaml(path: Path) -> dict[str, Any]:
         plain: dict[str, Any] = json.loads(json.dumps(values))
     except (TypeError, ValueError, RecursionError) as error:
         raise UsageError(
-            f"{path}: {error}. Expected numbers, text, true, false, null, lists and mappings. "
-            "Put dates and the like in quotes."
+            f"{path}: a value is no plain data: {error}. Expected numbers, text, true, false, "
+            "null, lists and mappings. Put dates in quotes."
         ) from None
     return plain
 
@@ -282,8 +282,8 @@ def put(values: dict[str, Any], key: str, value: object) -> None:
         place = place.setdefault(part, {})
         if not isinstance(place, dict):
             raise UsageError(
-                f"{key}: {part!r} is a value ({place!r}), not a section. Expected keys below it. "
-                f"Remove {part!r} from the configuration file, or give it keys."
+                f"{key}: {part!r} is a value, not a section (given {place!r}). Expected keys "
+                f"below it. Remove {part!r} from the configuration file, or give it keys."
             )
     place[last] = value
 

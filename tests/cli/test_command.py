@@ -15,7 +15,7 @@ import pytest
 
 import phalanx
 from phalanx.cli import main as command
-from phalanx.cli.common import Overrides, split_overrides
+from phalanx.cli.common import Overrides, print_json, split_overrides
 from phalanx.cli.main import main
 from phalanx.errors import PhalanxError, UsageError
 
@@ -146,6 +146,7 @@ def test_overrides_reach_a_verb_that_takes_them(verb: Install) -> None:
         (["--a.b.c", "1", "--a.b.c", "2"], [], [("a.b.c", "1"), ("a.b.c", "2")]),
         (["-a.b", "--ab", "a.b", "--.a", "--a..b"], ["-a.b", "--ab", "a.b", "--.a", "--a..b"], []),
         (["--", "--a.b", "1"], ["--", "--a.b", "1"], []),
+        (["--a.b-c", "1"], [], [("a.b_c", "1")]),
         (["--prompt=--a.b"], ["--prompt=--a.b"], []),
     ],
 )
@@ -208,6 +209,19 @@ sys.exit(command.main(["flood"]))
         process.stdout.close()
         assert process.stderr.read() == b""
         assert process.wait(30) == 1
+
+
+def test_an_output_that_is_closed_from_the_start_is_no_error(
+    verb: Install, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    verb(lambda: print("unheard"))
+    monkeypatch.setattr("sys.stdout", None)
+    assert main(["try"]) == 0
+
+
+def test_figures_that_are_not_finite_are_null_in_json(capsys: pytest.CaptureFixture[str]) -> None:
+    print_json({"a": float("nan"), "b": [1.5, {"c": float("inf")}]})
+    assert json.loads(capsys.readouterr().out) == {"a": None, "b": [1.5, {"c": None}]}
 
 
 def test_a_terminal_without_the_characters_gets_question_marks() -> None:

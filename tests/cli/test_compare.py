@@ -54,6 +54,10 @@ def test_the_structure_alone_in_chinese(
         (["rnn", "--lang", "fr"], "language"),
         (["rnn", "--only", "speed"], "structure"),
         (["rnn", "--size", "12"], "larger size"),
+        (["rnn", "--size", "0", "--only", "structure"], "size 0: expected"),
+        (["rnn", "--seed", "-1", "--only", "structure"], "seed -1: expected"),
+        (["rnn", "--seed", "99999999999999999999", "--only", "structure"], "seed 9999"),
+        ([""], "neither a preset"),
     ],
 )
 def test_wrong_usage_is_one_line_and_code_2(
@@ -73,15 +77,42 @@ def test_an_output_that_is_a_file_is_refused(
     assert "is a file" in capsys.readouterr().err
 
 
-def test_an_interruption_prints_what_is_done_and_exits_130(
-    given: tuple[str, str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+@pytest.mark.parametrize("option", ["--output", "--picture"])
+def test_a_place_that_cannot_be_written_is_refused_before_any_work(
+    given: tuple[str, str], capsys: pytest.CaptureFixture[str], option: str
+) -> None:
+    model, text = given
+    words = ["compare", model, "--corpus", text, "--only", "structure"]
+    assert main([*words, option, f"{text}/below/a.svg"]) == 2
+    out, err = capsys.readouterr()
+    assert f"{option}: cannot write into" in err
+    assert out == ""
+
+
+def test_an_error_in_a_file_names_the_file(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "odd.yaml"
+    path.write_text(MODEL.replace("width: 16\nl", "width: 18\nl"), encoding="utf-8")
+    assert main(["compare", "rnn", str(path), "--only", "structure"]) == 2
+    said = capsys.readouterr().err
+    assert f"{path}: mixer attention" in said
+
+
+@pytest.mark.parametrize(("stop", "code"), [(KeyboardInterrupt(), 130), (SystemExit(143), 143)])
+def test_an_interruption_prints_what_is_done_and_exits_so(
+    given: tuple[str, str],
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    stop: BaseException,
+    code: int,
 ) -> None:
     def interrupt(*_: object) -> None:
-        raise KeyboardInterrupt
+        raise stop
 
     monkeypatch.setattr("phalanx.comparison.study.measure_machine", interrupt)
     model, text = given
-    assert main(["compare", model, "--corpus", text, "--budget", "30"]) == 130
+    assert main(["compare", model, "--corpus", text, "--budget", "30"]) == code
     said = capsys.readouterr()
     assert "little" in said.out
     assert "interrupted" in said.err

@@ -69,6 +69,25 @@ def test_a_prompt_is_read_from_stdin(
     assert capsys.readouterr().out == from_stdin
 
 
+def test_a_prompt_on_stdin_that_is_no_text_is_refused(
+    directory: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stdin = io.TextIOWrapper(io.BytesIO(b"ab\xff"), encoding="utf-8")
+    monkeypatch.setattr("sys.stdin", stdin)
+    assert main(["generate", str(directory), "--prompt", "-"]) == 2
+    assert "byte 0xff at 2" in capsys.readouterr().err
+
+
+def test_an_option_that_changes_nothing_is_warned_of(
+    directory: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = ["generate", str(directory), "--greedy", "--max-new-tokens", "2"]
+    assert main([*words, "--top-k", "3"]) == 0
+    assert "warning: --top-k and --top-p change nothing" in capsys.readouterr().err
+    assert main(words) == 0
+    assert capsys.readouterr().err == ""
+
+
 def test_json_holds_every_sample(directory: Path, capsys: pytest.CaptureFixture[str]) -> None:
     words = ["generate", str(directory), "--prompt", "Hi", "--samples", "3", "--json"]
     assert main([*words, "--max-new-tokens", "6"]) == 0
@@ -94,6 +113,10 @@ def test_json_holds_every_sample(directory: Path, capsys: pytest.CaptureFixture[
         (["--device", "abacus"], "abacus"),
         (["--prompt", "a\udcffb"], "lone surrogate"),
         (["--trace", "--max-new-tokens", "0"], "at least 1"),
+        (["--trace", "--samples", "2"], "--samples 2 with --trace"),
+        (["--greedy", "--top-p", "2"], "top_p 2.0"),
+        (["--greedy", "--temperature", "-3"], "temperature -3.0"),
+        (["--temperature", "0", "--top-k", "0"], "top_k 0"),
     ],
 )
 def test_what_cannot_be_done_is_said_and_stdout_stays_empty(

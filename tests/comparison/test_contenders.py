@@ -40,6 +40,16 @@ def test_a_model_file_keeps_its_own_size(tmp_path: Path) -> None:
     assert mismatch((wide, same)) > 0.5
 
 
+def test_a_model_file_has_room_for_what_all_are_trained_on(tmp_path: Path) -> None:
+    path = tmp_path / "short.yaml"
+    path.write_text(
+        "context: 16\nwidth: 16\nlayers: 1\nmixers: [attention]\npositions: learned\n",
+        encoding="utf-8",
+    )
+    [found] = contenders((str(path),), 257, 64, 100_000)
+    assert found.config.context == 64
+
+
 def test_a_run_file_gives_the_model_that_it_describes(tmp_path: Path) -> None:
     path = tmp_path / "run.yaml"
     path.write_text("preset: gru\nsize: 60000\nmodel: {layers: 1}\n", encoding="utf-8")

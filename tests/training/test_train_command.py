@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 import torch
 import yaml
+from safetensors.torch import load_file, save_file
 from small_runs import RHYME
 
 from phalanx import runs
@@ -130,6 +131,17 @@ def test_the_run_is_named_after_the_text(
         (["--train.sequence_length", "100000"], "tokens"),
         (["--config", "nowhere.yaml"], "nowhere.yaml"),
         (["missing.txt"], "missing.txt"),
+        ([""], "No text was given"),
+        (["--data.paths", "[]"], "data.paths"),
+        (["--data.paths", "a.txt"], "expected a list"),
+        (["--train.steps", "yes"], "train.steps: expected no truth value (given true)"),
+        (["--train.steps", "2020-99-99"], "--train.steps: cannot read"),
+        (["--train.betas", "[2, 3]"], "train.betas"),
+        (["--seed", "99999999999999999999"], "seed"),
+        (["--model.context", "0"], "model: context: Input should be greater"),
+        (["--model.context", "abc"], "model: context: Input should be a valid integer"),
+        (["--model.width", "0"], "model: width: Input should be greater"),
+        (["--train.sequence_length", "99999999999"], "model: context: Input should be less"),
     ],
 )
 def test_what_cannot_be_trained_is_said_in_one_line(
@@ -141,6 +153,59 @@ def test_what_cannot_be_trained_is_said_in_one_line(
     assert "Traceback" not in printed.err
     assert not printed.out
     assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        ("train:\ndata:\n", "'train' is a value, not a section (given None)"),
+        ("train: 5\n", "'train' is a value, not a section (given 5)"),
+        ("train: {steps: 5}\ndata: foo\n", "'data' is a value, not a section (given 'foo')"),
+        ("seed: 2020-01-01\n", "Put dates in quotes"),
+        ("seed: !!binary aGVsbG8=\n", "no plain data"),
+        ("model: &a\n  x: *a\n", "no plain data"),
+        ("x: !!python/object/apply:os.getcwd []\n", "not valid YAML"),
+    ],
+)
+def test_a_configuration_file_that_is_none_is_said_in_words(
+    text: Path, tmp_path: Path, capsys: Capture, content: str, said: str
+) -> None:
+    file = tmp_path / "recipe.yaml"
+    file.write_text(content)
+    assert main(["train", str(text), "-c", str(file), "--steps", "4", "--dry-run"]) == 2
+    assert said in capsys.readouterr().err
+
+
+def test_a_wrong_pattern_of_mixers_is_said_without_the_whole_model(
+    text: Path, tmp_path: Path, capsys: Capture
+) -> None:
+    assert main(["train", str(text), "--model.mixers", "[gru, rnn, gru]", "--dry-run"]) == 2
+    said = capsys.readouterr().err
+    assert "mixers names 3 layers and layers is 4" in said
+    assert "vocabulary" not in said
+
+
+@pytest.mark.parametrize("width", ["16.0", "'16'"])
+def test_a_width_counts_in_whatever_form_it_is_given(
+    text: Path, capsys: Capture, width: str
+) -> None:
+    assert main(["train", str(text), "--model.width", width, "--dry-run", "--json"]) == 0
+    config = json.loads(capsys.readouterr().out)["config"]["model"]
+    assert (config["width"], config["feed_forward"]["width"]) == (16, 64)
+
+
+def test_overrides_may_have_hyphens_as_other_options_have(text: Path, capsys: Capture) -> None:
+    assert train(text, "--train.batch-size", "7", "--dry-run", "--json") == 0
+    assert json.loads(capsys.readouterr().out)["config"]["train"]["batch_size"] == 7
+
+
+def test_a_size_that_cannot_be_met_is_warned_of(text: Path, capsys: Capture) -> None:
+    assert main(["train", str(text), "--size", "1", "--dry-run"]) == 0
+    assert "warning: 1 parameters were asked for" in capsys.readouterr().err
+    assert main(["train", str(text), "--size", "20000", "--dry-run"]) == 0
+    assert "warning" not in capsys.readouterr().err
+    assert main(["train", str(text), "--size", str(10**18), "--dry-run"]) == 2
+    assert "size 1000000000000000000: expected" in capsys.readouterr().err
 
 
 def test_a_directory_that_holds_something_is_left_alone(
@@ -200,6 +265,19 @@ def test_unknown_characters_are_counted_and_warned_of(
     printed = capsys.readouterr()
     assert "4 of 9 characters are unknown" in printed.err
     assert "perplexity" in printed.out
+
+
+def test_a_diverged_model_is_not_evaluated(text: Path, tmp_path: Path, capsys: Capture) -> None:
+    path = tmp_path / "run"
+    assert train(text, "-o", str(path), "--steps", "1") == 0
+    weights = path / "best" / "model.safetensors"
+    broken = {name: t * float("nan") for name, t in load_file(weights).items()}
+    save_file(broken, weights, metadata={"format": "pt"})
+    capsys.readouterr()
+    assert main(["evaluate", str(path), "--data", str(text), "--json"]) == 1
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert "not numbers" in err
 
 
 def test_evaluate_refuses_what_is_no_model(tmp_path: Path, capsys: Capture) -> None:

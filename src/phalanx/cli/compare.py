@@ -2,6 +2,7 @@
 
 import shlex
 import sys
+import tempfile
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -68,6 +69,7 @@ def compare(
     """
     if only not in (None, "structure"):
         raise UsageError(f"--only {only}: expected `structure`.")
+    from phalanx.cli.main import TERMINATED
     from phalanx.comparison.budget import parse_seconds
     from phalanx.comparison.record import Request
     from phalanx.comparison.report.language import catalogue
@@ -93,7 +95,9 @@ def compare(
     comparison = Comparison(request, _listener(console, lang), _STARTED)
     try:
         study = comparison.run()
-    except KeyboardInterrupt:
+    except (KeyboardInterrupt, SystemExit) as stop:
+        if isinstance(stop, SystemExit) and stop.code != TERMINATED:
+            raise  # nobody reads on
         note("interrupted: what is done so far")
         _finish(comparison.study(), console, output, picture, json)
         raise
@@ -106,11 +110,23 @@ def _writable(output: Path | None, picture: Path | None) -> None:
     if output is not None:
         if output.exists() and not output.is_dir():
             raise UsageError(f"--output {output} is a file. Expected a directory for the report.")
-        output.mkdir(parents=True, exist_ok=True)
+        _make("--output", output)
     if picture is not None:
         if picture.is_dir():
             raise UsageError(f"--picture {picture} is a directory. Expected a file, such as a.svg.")
-        picture.parent.mkdir(parents=True, exist_ok=True)
+        _make("--picture", picture.parent)
+
+
+def _make(option: str, directory: Path) -> None:
+    try:
+        directory.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=directory):
+            pass  # that a directory is there does not say that it can be written
+    except OSError as error:
+        raise UsageError(
+            f"{option}: cannot write into {directory}: {error.strerror}. Expected a directory to "
+            "write into. Choose another."
+        ) from None
 
 
 def _console(json: bool) -> "Console":

@@ -64,7 +64,7 @@ def generate(
     if samples < 1:
         raise UsageError(f"--samples {samples}: expected 1 or more.")
     if trace and samples > 1:
-        raise UsageError(f"--samples {samples} with --trace: a trace follows one. Leave out either.")
+        raise UsageError(f"--samples {samples} with --trace: expected one. Leave out either.")
     greedy = greedy or temperature == 0
     sampler = Sampler(temperature or 1.0, top_k, top_p)  # checked even where it is not used
     if greedy and (top_k, top_p) != (None, None):

@@ -57,7 +57,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         with _terminated_as_exit():
             code = _run(words)
-            sys.stdout.flush()  # a closed pipe shows itself here, and not at the very end
+            if sys.stdout is not None:  # closed from the start: nothing was wanted
+                sys.stdout.flush()  # a closed pipe shows itself here, and not at the very end
             return code
     except PhalanxError as error:
         _complain(str(error))

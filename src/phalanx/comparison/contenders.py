@@ -61,7 +61,7 @@ def contenders(
     Args:
         names: presets of PRESETS, YAML files, or directories made by ``phalanx train``.
         vocabulary: tokens of the tokenizer that all share.
-        context: positions that a preset is built for.
+        context: positions that a preset is built for, and any other model at least.
         size: parameters of a preset outside its tables.
 
     Raises:
@@ -95,7 +95,14 @@ def contenders(
 def _at(names: Sequence[str], vocabulary: int, context: int, size: int) -> tuple[Contender, ...]:
     found: list[Contender] = []
     for given in names:
-        label, origin, base, config = _resolve(given, vocabulary, context, size)
+        try:
+            label, origin, base, config = _resolve(given, vocabulary, context, size)
+            # All are trained on windows of that length, whatever a file or a run was made for.
+            config = config.model_copy(update={"context": max(context, config.context)})
+            parameters = count(config)
+        except UsageError as error:  # of several models, which one
+            named = given in PRESETS or str(error).startswith(given)
+            raise error if named else UsageError(f"{given}: {error}") from None
         if config.kind != "decoder":
             raise UsageError(
                 f"{given}: a model of kind {config.kind!r} cannot be compared as a language model. "
@@ -105,7 +112,7 @@ def _at(names: Sequence[str], vocabulary: int, context: int, size: int) -> tuple
         name, number = label, 2
         while name in taken:
             name, number = f"{label}-{number}", number + 1
-        found.append(Contender(name, config, origin, base, count(config)))
+        found.append(Contender(name, config, origin, base, parameters))
     return tuple(found)
 
 
@@ -121,7 +128,7 @@ def check_names(names: Sequence[str]) -> None:
             "`phalanx compare lstm transformer`."
         )
     for given in names:
-        if given not in PRESETS and not Path(given).expanduser().exists():
+        if given not in PRESETS and not (given and Path(given).expanduser().exists()):
             raise UsageError(
                 f"{given!r} is neither a preset nor a file or directory."
                 f"{did_you_mean(given, PRESETS)}"

@@ -35,6 +35,7 @@ from phalanx.comparison.summary import PROMPT, summarize
 from phalanx.comparison.tagging import measure_tagging
 from phalanx.comparison.tuning import rates_of
 from phalanx.comparison.work import count_work
+from phalanx.config import LARGEST_SEED
 from phalanx.data.batches import LanguageWindows
 from phalanx.data.sources import load_corpus
 from phalanx.data.tokenizers import train_tokenizer
@@ -80,7 +81,8 @@ class Comparison:
         started: reading of ``time.perf_counter`` at which the budget began.
 
     Raises:
-        UsageError: the request is wrong: models, corpus, tokenizer, size, repeats or device.
+        UsageError: the request is wrong: models, corpus, tokenizer, size, repeats, seed or
+            device.
     """
 
     def __init__(
@@ -88,6 +90,8 @@ class Comparison:
     ) -> None:
         if request.repeats < 3:
             raise UsageError(f"repeats {request.repeats}: expected at least 3, to show a spread.")
+        if not 0 <= request.seed <= LARGEST_SEED:
+            raise UsageError(f"seed {request.seed}: expected 0 to {LARGEST_SEED}.")
         self.request = request
         self.listener = listener or Listener()
         self.budget = Budget(request.budget, started)
