@@ -39,7 +39,7 @@ PARTS = (
     Part("recall", 17, least=5.0, most=120.0),
     Part("scaling", 12, least=4.0, most=120.0),
     Part("tagging", 11, least=6.0, most=120.0),
-    Part("training", 58),
+    Part("training", 58, least=1.0),
     Part("closing", 1, least=0.0, most=20.0),  # gradients of trained models, samples
 )
 REPORT = 1.5  # seconds kept for writing the report, and 1 % of the budget for what is not foreseen
