@@ -124,3 +124,22 @@ def test_names_are_joined_as_the_language_does() -> None:
     assert catalogue("en").join(["a"]) == "a"
     assert catalogue("en").join(["a", "b", "c"]) == "a, b and c"
     assert catalogue("zh").join(["a", "b", "c"]) == "a、b 和 c"
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        "Traced at T = 32, 64; span of the whole pass 7T + 3; the figure is that of the layer "
+        "that adds most. Losses of one pass and of prefixes differ by 0 nats.",
+        "Levels: not measured. The budget of 60 s leaves no time for it (at least 1.5 s would be "
+        "needed).",
+        "lstm trains 2 times as fast as gru here (1 row of 256); predicted crossover at 4 times "
+        "this machine's parallel hardware, where work shrinks and the 2.5 ms that lstm waits for "
+        "positions stay.",
+        "Each of 16 heads computed alone from its slice of the weights, float64. Span: 0 kernels "
+        "per added head.",
+    ],
+)
+def test_what_a_study_says_is_said_in_chinese(words: str) -> None:
+    said = catalogue("zh").sentence(words)
+    assert not re.search(r"[a-z]{3,} [a-z]{2,} [a-z]{2,}", said), said

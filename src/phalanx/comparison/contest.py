@@ -237,21 +237,9 @@ def make_plan(speeds: Sequence[Speed], seconds: float) -> Plan | None:
     return None
 
 
-def _config(contender: Contender, **changes: float) -> TrainingConfig:
+def _config(contender: Contender, **chosen: float) -> TrainingConfig:
     rates = rates_of(contender.preset)
-    base = TrainingConfig(
-        batch_size=BATCH,
-        sequence_length=LENGTH,
-        optimizer=rates.optimizer,
-        learning_rate=rates.learning_rate,
-        embedding_learning_rate=rates.embedding_learning_rate,
-        muon_learning_rate=rates.muon_learning_rate,
-        warmup_steps=10,
-        decay="linear",
-        final_fraction=0.0,
-        precision="float32",
-    )
-    return base.model_copy(update=changes)
+    return rates.training(batch_size=BATCH, sequence_length=LENGTH, **chosen)
 
 
 def _fresh(contender: Contender, course: Course) -> Decoder:

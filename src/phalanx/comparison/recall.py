@@ -20,7 +20,7 @@ from phalanx.comparison.results import DistancePoint, Verdict
 from phalanx.comparison.rules import recall as judge
 from phalanx.comparison.small import small
 from phalanx.comparison.tuning import Rates
-from phalanx.config import ModelConfig, TrainingConfig
+from phalanx.config import ModelConfig
 from phalanx.data.batches import IGNORED
 from phalanx.data.order import random_bits
 from phalanx.models import Decoder, build
@@ -152,19 +152,13 @@ def train_recall(
     model = build(small(config, VOCABULARY, LENGTH), seed=seed)
     assert isinstance(model, Decoder)
     model = model.to(device)
-    chosen = TrainingConfig(
+    chosen = rates.training(
         steps=1_000_000,
         seconds=seconds,
         batch_size=BATCH,
         sequence_length=LENGTH,
-        optimizer=rates.optimizer,
-        learning_rate=rates.learning_rate,
-        embedding_learning_rate=rates.embedding_learning_rate,
-        muon_learning_rate=rates.muon_learning_rate,
         warmup_steps=0,
-        decay="linear",
         decay_fraction=0.5,
-        precision="float32",
     )
 
     def batch(step: int) -> Batch:

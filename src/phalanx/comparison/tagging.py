@@ -17,7 +17,7 @@ from phalanx.comparison.growth import law_of, pass_of
 from phalanx.comparison.results import Tagger
 from phalanx.comparison.subjects import Subject, on_numbers
 from phalanx.comparison.tuning import rates_of
-from phalanx.config import ModelConfig, TrainingConfig
+from phalanx.config import ModelConfig
 from phalanx.data.documents import Document
 from phalanx.data.python_tags import LABELS, TaggedWindows, tagged_windows
 from phalanx.data.sources import split_by_file
@@ -113,20 +113,11 @@ def _train(
     seed: int,
     announce: Announce,
 ) -> float:
-    rates = rates_of(base)
-    config = TrainingConfig(
+    config = rates_of(base).training(
         steps=1_000_000,
         seconds=max(0.1, seconds),
         batch_size=BATCH,
         sequence_length=LENGTH,
-        optimizer=rates.optimizer,
-        learning_rate=rates.learning_rate,
-        embedding_learning_rate=rates.embedding_learning_rate,
-        muon_learning_rate=rates.muon_learning_rate,
-        warmup_steps=10,
-        decay="linear",
-        final_fraction=0.0,
-        precision="float32",
     )
     trainer = Trainer(model, config, batches(windows, BATCH, seed))
     with announce(f"tagging, {name}: {seconds:.1f} s", trainer) as shown:

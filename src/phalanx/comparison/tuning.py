@@ -1,7 +1,9 @@
 """Learning rates of the presets, from one sweep with as many trials for each."""
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
+
+from phalanx.config import TrainingConfig
 
 TRIALS = 7
 """Trials a preset: AdamW at 0.003, 0.006 and 0.012; Muon at 0.01, 0.02, 0.04 and 0.08."""
@@ -24,6 +26,17 @@ class Rates:
     embedding_learning_rate: float = 0.01
     muon_learning_rate: float = 0.04
     trials: int = TRIALS
+
+    def training(self, **chosen: Any) -> TrainingConfig:
+        """Training at these rates, in float32; ``chosen`` are the other fields."""
+        return TrainingConfig(
+            optimizer=self.optimizer,
+            learning_rate=self.learning_rate,
+            embedding_learning_rate=self.embedding_learning_rate,
+            muon_learning_rate=self.muon_learning_rate,
+            precision="float32",
+            **chosen,
+        )
 
 
 # Muon won for every preset, by 0.10 to 0.21 nats (benchmarks/sweep.py; table in docs/log.md).
