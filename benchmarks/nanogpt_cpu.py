@@ -24,7 +24,7 @@ from pathlib import Path
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F  # noqa: N812
+from torch.nn import functional as F  # noqa: N812  # torch's own customary name
 
 LAYERS, HEADS, WIDTH, CONTEXT = 4, 4, 128, 64
 BATCH, STEPS, WARM_UP, RATE, LAST_RATE = 12, 2000, 100, 1e-3, 1e-4
