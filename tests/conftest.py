@@ -1,4 +1,4 @@
-"""What holds in every test: one thread, a fixed seed, and checked shapes."""
+"""What holds in every test: one thread, a fixed seed, checked shapes, and a cache of its own."""
 
 from collections.abc import Iterator
 
@@ -18,6 +18,13 @@ hypothesis.settings.load_profile("phalanx")
 def _shapes_are_checked() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         shape_check.install(patch.setattr)
+        yield
+
+
+@pytest.fixture(autouse=True, scope="session")
+def _the_cache_is_not_the_users(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("PHALANX_CACHE", str(tmp_path_factory.mktemp("cache")))
         yield
 
 

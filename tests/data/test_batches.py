@@ -1,12 +1,14 @@
 """Windows: each position once, and a step's batch computed directly is the one reached."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from phalanx.data.batches import IGNORED, LanguageWindows, validation_windows
+from phalanx.data.batches import LanguageWindows, ValidationWindows
 from phalanx.errors import UsageError
 
 
@@ -70,20 +72,70 @@ def test_workers_share_a_batch() -> None:
         assert torch.equal(windows.take(starts[rank::2])[0], whole[rank::2])
 
 
-@given(st.integers(2, 300), st.integers(1, 40))
-def test_validation_counts_each_position_once(count: int, length: int) -> None:
-    windows = validation_windows(stream(count), length)
-    inputs, targets, lengths = windows
-    assert inputs.shape == targets.shape == (len(lengths), length)
-    kept = torch.arange(length)[None] < lengths[:, None]
-    assert torch.equal(inputs[kept], torch.arange(count - 1))
-    assert torch.equal(targets[kept], torch.arange(1, count))
-    assert (targets[~kept] == IGNORED).all()
-    assert (inputs[~kept] == 0).all()
-    assert (lengths[:-1] == length).all()
-    assert lengths[-1] >= 1
+@given(st.integers(2, 300), st.integers(1, 40), st.integers(1, 90))
+def test_validation_counts_each_position_once(count: int, length: int, positions: int) -> None:
+    windows = ValidationWindows(stream(count), length)
+    passes = list(windows.passes(positions))
+    assert torch.equal(
+        torch.cat([inputs.flatten() for inputs, _ in passes]), torch.arange(count - 1)
+    )
+    assert all(torch.equal(targets, inputs + 1) for inputs, targets in passes)
+    assert sum(len(inputs) for inputs, _ in passes) == len(windows) == -(-(count - 1) // length)
+    assert all(inputs.shape[1] == length for inputs, _ in passes[:-1])
+    assert all(inputs.numel() <= max(positions, length) for inputs, _ in passes)
     assert windows.positions == count - 1
-    assert inputs.dtype == targets.dtype == lengths.dtype == torch.int64
+    assert all(part.dtype == torch.int64 for pair in passes for part in pair)
+
+
+@given(st.integers(2, 300), st.integers(1, 40), st.integers(1, 320))
+def test_a_long_text_is_judged_by_windows_from_all_over_it(
+    count: int, length: int, most: int
+) -> None:
+    windows = ValidationWindows(stream(count), length, most)
+    if most >= count - 1 or count - 1 < length:
+        assert windows.positions == count - 1
+        return
+    passes = list(windows.passes(2 * length))
+    starts = torch.cat([inputs[:, 0] for inputs, _ in passes])
+    assert windows.positions == sum(targets.numel() for _, targets in passes)
+    assert windows.positions <= max(most, length)
+    assert windows.positions > most - length, "as many as fit"
+    assert (starts % length == 0).all()
+    gaps = starts.diff() // length
+    assert gaps.numel() == 0 or int(gaps.max() - gaps.min()) <= 1, "evenly spread"
+    whole = (count - 1) // length
+    assert int(starts[-1]) // length == (len(starts) - 1) * whole // len(starts), "to the end"
+    assert all(inputs.shape[1] == length for inputs, _ in passes)
+
+
+def test_documents_are_numbered_along_a_window() -> None:
+    tokens = np.array([1, 2, 9, 3, 9, 9, 4, 5, 9], dtype=np.uint16)
+    windows = LanguageWindows(tokens, 8, seed=0, end_id=9)
+    inputs, targets = windows.take(np.array([0]))
+    found = windows.segments(inputs)
+    assert found is not None
+    assert found.tolist() == [[0, 0, 1, 1, 2, 3, 3, 3]]
+    assert found.dtype == torch.int64
+    # The end of one document begins the next, and is what the last token of each is asked for.
+    assert targets[0, [1, 3, 4, 7]].tolist() == [9, 9, 9, 9]
+    assert LanguageWindows(tokens, 8, seed=0).segments(inputs) is None
+    judged = ValidationWindows(tokens, 8, end_id=9)
+    assert torch.equal(judged.segments(judged.take(0, 1)[0]), found)  # type: ignore[arg-type]
+
+
+def test_a_mapped_stream_is_read_where_windows_lie(tmp_path: Path) -> None:
+    """A file with holes, far larger than memory: what is not asked for is never touched."""
+    path = tmp_path / "tokens.bin"
+    with path.open("wb") as file:
+        file.truncate(2 * 10**11)
+    tokens = np.memmap(path, np.dtype("<u2"), "r+")
+    tokens[10**10 : 10**10 + 5] = [1, 2, 3, 4, 65535]
+    windows = LanguageWindows(tokens, 4, seed=0)
+    inputs, targets = windows.take(np.array([10**10, 99_999_999_000]))
+    assert inputs.tolist() == [[1, 2, 3, 4], [0, 0, 0, 0]]
+    assert targets.tolist()[0] == [2, 3, 4, 65535]
+    judged = ValidationWindows(tokens, 4, most=12)
+    assert [inputs.shape for inputs, _ in judged.passes(8)] == [(2, 4), (1, 4)]
 
 
 def test_too_little_text_is_explained() -> None:
@@ -93,12 +145,12 @@ def test_too_little_text_is_explained() -> None:
     with pytest.raises(UsageError, match="holds no text"):
         LanguageWindows(stream(64), 0, seed=0)
     with pytest.raises(UsageError, match="at least 2 tokens"):
-        validation_windows(stream(1), 64)
+        ValidationWindows(stream(1), 64)
     with pytest.raises(UsageError, match="at least 1"):
-        validation_windows(stream(9), 0)
+        ValidationWindows(stream(9), 0)
 
 
 def test_small_token_types_are_widened() -> None:
     tokens = np.array([65535, 1, 2, 3, 4], dtype=np.uint16)
     assert LanguageWindows(tokens, 4, seed=0).batch(0, 1)[0].tolist() == [[65535, 1, 2, 3]]
-    assert validation_windows(tokens, 4).inputs_NT.tolist() == [[65535, 1, 2, 3]]
+    assert ValidationWindows(tokens, 4).take(0, 1)[0].tolist() == [[65535, 1, 2, 3]]

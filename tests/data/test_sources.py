@@ -1,18 +1,24 @@
 """Files, directories, globs and the embedded corpus; every wrong input says what to do."""
 
-import hashlib
 import os
 import subprocess
 import sys
-import time
+import tempfile
+from functools import partial
 from pathlib import Path
 
+import numpy as np
 import pytest
 
-from phalanx.data.documents import Document, decode_text
-from phalanx.data.sources import load_corpus, read_documents, split_by_characters, split_by_file
+from phalanx.data import documents, formats
+from phalanx.data.documents import Document
+from phalanx.data.opening import Source
+from phalanx.data.reading import Findings, Reading
+from phalanx.data.sources import load_corpus, read_documents
+from phalanx.data.splits import by_characters, by_row, split_by_file
 from phalanx.data.stdlib import SKIPPED_DIRECTORIES, stdlib_documents
-from phalanx.errors import UsageError
+from phalanx.data.survey import survey
+from phalanx.errors import PhalanxError, UsageError
 
 TEXT = "Hello, wörld 🌊\nsecond line\n"
 
@@ -71,18 +77,23 @@ def test_a_name_with_wildcards_that_exists_is_that_file(tmp_path: Path) -> None:
 
 
 @pytest.mark.skipif(not os.path.exists("/dev/fd"), reason="no /dev/fd on this system")
-def test_a_pipe_can_be_read() -> None:
-    reading, writing = os.pipe()
-    os.write(writing, TEXT.encode())
-    os.close(writing)
-    try:
-        assert read_documents(f"/dev/fd/{reading}")[0].text == TEXT
-    finally:
-        os.close(reading)
+def test_a_pipe_is_kept_for_as_long_as_it_is_needed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
 
+    def pipe() -> str:
+        reading, writing = os.pipe()
+        os.write(writing, TEXT.encode())
+        os.close(writing)
+        return f"/dev/fd/{reading}"
 
-def test_byte_order_mark_and_line_ends() -> None:
-    assert decode_text(b"\xef\xbb\xbfone\r\ntwo\rthree\n", "f") == "one\ntwo\rthree\n"
+    assert read_documents(pipe())[0].text == TEXT
+    corpus = load_corpus(pipe())
+    assert corpus.train.texts() == corpus.train.texts() == [TEXT[:24]], "read as often as wanted"
+    assert len(list(tmp_path.iterdir())) == 1
+    del corpus
+    assert list(tmp_path.iterdir()) == [], "and then removed"
 
 
 @pytest.mark.parametrize(
@@ -120,6 +131,10 @@ def test_wrong_paths_are_explained(library: Path, tmp_path: Path) -> None:
         read_documents([])
     with pytest.raises(UsageError, match="Cannot read"):
         read_documents(library / "a.md" / "below")
+    with pytest.raises(UsageError, match="No such file"):
+        read_documents("a\0b")
+    with pytest.raises(UsageError, match="Cannot read"):
+        read_documents("x" * 5000)
 
 
 def test_one_file_is_split_by_characters(tmp_path: Path) -> None:
@@ -127,16 +142,34 @@ def test_one_file_is_split_by_characters(tmp_path: Path) -> None:
     path.write_text("0123456789" * 10 + "wörld", encoding="utf-8")
     corpus = load_corpus(path)
     assert corpus.split == "by characters"
-    assert len(corpus.train[0].text) == 94
-    assert len(corpus.validation[0].text) == 11
-    assert corpus.train[0].text + corpus.validation[0].text == path.read_text(encoding="utf-8")
-    assert (corpus.bytes, corpus.files, corpus.name) == (106, 1, str(path))
+    [train], [validation] = corpus.train.texts(), corpus.validation.texts()
+    assert (len(train), len(validation)) == (94, 11)
+    assert train + validation == path.read_text(encoding="utf-8")
+    assert (corpus.train.characters, corpus.validation.characters) == (94, 11)
+    assert (corpus.bytes, corpus.files, corpus.documents) == (106, 1, 1)
+    assert corpus.name == str(path)
 
 
 @pytest.mark.parametrize(("length", "fraction", "cut"), [(1115394, 0.1, 1003854), (10, 0.3, 7)])
 def test_the_cut_by_characters_is_rounded_down(length: int, fraction: float, cut: int) -> None:
-    train, validation = split_by_characters([Document("x", "a" * length)], fraction)
-    assert (len(train[0].text), len(validation[0].text)) == (cut, length - cut)
+    assert by_characters(np.array([length]), fraction).tolist() == [cut]
+
+
+def test_sides_are_streamed_in_pieces_and_cut_anywhere(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(formats, "pieces", partial(documents.pieces, size=16))
+    text = "".join(f"word{number} " for number in range(200))
+    (tmp_path / "x.txt").write_text(text)
+    for fraction in (0.1, 0.35, 0.5):
+        corpus = load_corpus(tmp_path / "x.txt", fraction)
+        found = [list(side) for side in (corpus.train, corpus.validation)]
+        for side in found:
+            assert len(side) > 5
+            assert [piece.begins for piece in side] == [True] + [False] * (len(side) - 1)
+        cut = int(len(text) * (1 - fraction) + 1e-9)
+        train, validation = ("".join(piece.text for piece in side) for side in found)
+        assert (train, validation) == (text[:cut], text[cut:])
 
 
 def test_a_documents_side_depends_on_its_name_alone() -> None:
@@ -151,16 +184,42 @@ def test_a_documents_side_depends_on_its_name_alone() -> None:
     assert set(validation) < set(wider), "a larger share keeps what it had"
 
 
+def test_a_rows_side_stays_when_rows_are_appended() -> None:
+    def validates(count: int, fraction: float = 0.1, name: str = "x.csv") -> set[int]:
+        cuts = by_row(name, np.full(count, 9, dtype=np.int64), fraction)
+        assert set(cuts.tolist()) <= {0, 9}, "a row is not divided"
+        return set(np.flatnonzero(cuts == 0).tolist())
+
+    assert 350 < len(validates(4000)) < 450
+    assert {row for row in validates(4000) if row < 1000} == validates(1000)
+    assert validates(1000) < validates(1000, 0.3)
+    assert validates(1000) != validates(1000, name="y.csv")
+
+
 def test_several_files_are_split_by_file_if_that_is_fair(tmp_path: Path) -> None:
     for number in range(60):
         (tmp_path / f"{number}.txt").write_text(f"text {number:02d} " * 20)
     corpus = load_corpus(tmp_path, validation_fraction=0.2)
     assert corpus.split == "by file"
-    names = {document.name for document in corpus.train}
-    assert names.isdisjoint(document.name for document in corpus.validation)
+    train, validation = set(corpus.train.texts()), set(corpus.validation.texts())
+    assert len(train) + len(validation) == corpus.documents == 60
+    assert train.isdisjoint(validation)
+    expected = split_by_file(read_documents(tmp_path), 0.2)[1]
+    assert validation == {document.text for document in expected}
     two = load_corpus([tmp_path / "1.txt", tmp_path / "2.txt"])
     assert two.split == "by characters"
-    assert [len(document.text) for document in two.validation] == [16, 16]
+    assert [len(text) for text in two.validation.texts()] == [16, 16]
+
+
+def test_validation_files_may_be_given(library: Path) -> None:
+    corpus = load_corpus(
+        [library / "a.md", library / "sub"], validation_paths=[str(library / "b.txt")]
+    )
+    assert corpus.split == "by given files"
+    assert (corpus.train.texts(), corpus.validation.texts()) == (["first", "third"], ["second"])
+    assert (corpus.files, corpus.bytes) == (3, 16)
+    with pytest.raises(UsageError, match=r"b\.txt is given for training and for validation"):
+        load_corpus(library, validation_paths=[str(library / "sub" / ".." / "b.txt")])
 
 
 def test_both_sides_need_text(tmp_path: Path) -> None:
@@ -172,39 +231,63 @@ def test_both_sides_need_text(tmp_path: Path) -> None:
             load_corpus("stdlib", fraction)
 
 
-def test_the_digest_follows_the_text_and_not_the_place(tmp_path: Path) -> None:
-    digests = []
-    for directory, text in (("a", "same " * 9), ("b", "same " * 9), ("c", "sane " * 9)):
-        path = tmp_path / directory / "x.txt"
-        path.parent.mkdir()
+def test_a_file_that_changes_is_refused_by_name(tmp_path: Path) -> None:
+    path = tmp_path / "x.txt"
+
+    def write(text: str, time: int) -> None:
         path.write_text(text)
-        digests.append(load_corpus(path).digest)
-    assert digests[0] == digests[1] != digests[2]
-    path = tmp_path / "a" / "x.txt"
-    assert load_corpus(path, 0.2).digest != digests[0], "the split is part of it"
-    train, validation = b"same " * 8, b"same "
-    framed = b"train 40\n" + train + b"validation 5\n" + validation
-    assert digests[0] == hashlib.sha256(framed).hexdigest()
+        os.utime(path, ns=(time, time))  # whatever the clock's steps are
+
+    write("one two three " * 9, time=1)
+    said = r"x\.txt changed while it was in use"
+    corpus = load_corpus(path)
+    write("one two seven " * 9, time=2)
+    with pytest.raises(PhalanxError, match=said):
+        next(iter(corpus.train))
+    pieces = iter(load_corpus(path).train)
+    next(pieces)
+    write("one two eight " * 9, time=3)
+    with pytest.raises(PhalanxError, match=said):
+        list(pieces)
+    source, findings = Source("x.txt", path, str(path)), Findings("x.txt")
+    with pytest.raises(PhalanxError, match=said):
+        survey(source, Reading(), findings, lambda piece: write("another", time=4))
+    path.unlink()
+    with pytest.raises(UsageError, match=r"No such file: .*x\.txt"):
+        list(corpus.validation)
+
+
+def test_the_digest_follows_the_text_and_not_the_place(tmp_path: Path) -> None:
+    def digest(name: str, *texts: str, fraction: float = 0.1) -> str:
+        for number, text in enumerate(texts):
+            path = tmp_path / name / f"{number}.txt"
+            path.parent.mkdir(exist_ok=True)
+            path.write_text(text)
+        return load_corpus(tmp_path / name, fraction).digest
+
+    same = digest("a", "same " * 9)
+    assert digest("b", "same " * 9) == same
+    assert digest("c", "sane " * 9) != same
+    assert digest("d", "same " * 9, fraction=0.2) != same, "the split is part of it"
+    assert digest("e", "same " * 4, "same " * 5) != digest("f", "same " * 5, "same " * 4)
 
 
 def test_the_embedded_corpus() -> None:
-    start = time.perf_counter()
     corpus = load_corpus("stdlib")
-    seconds = time.perf_counter() - start
-    again = load_corpus(["stdlib"])
-    assert again == corpus, "same text, order, split and digest each time"
-    documents = corpus.train + corpus.validation
+    assert load_corpus(["stdlib"]).digest == corpus.digest
     assert 3e6 < corpus.bytes < 9e6
-    assert 0.05 < sum(document.bytes for document in corpus.validation) / corpus.bytes < 0.2
+    sides = (corpus.train, corpus.validation)
+    characters = [side.characters for side in sides]
+    assert 0.05 < characters[1] / sum(characters) < 0.2
     assert corpus.split == "by file"
-    assert corpus.files == len(documents) > 200
+    assert corpus.files == corpus.documents == sum(side.documents for side in sides) > 200
+    expected = split_by_file(stdlib_documents(), 0.1)
+    assert [side.texts() for side in sides] == [[d.text for d in side] for side in expected]
     names = [document.name for document in stdlib_documents()]
-    assert sorted(names) == sorted(document.name for document in documents)
     assert len(set(names)) == len(names)
     assert {"json/decoder.py", "argparse.py", "asyncio/base_events.py"} <= set(names)
     for name in names:
         assert not SKIPPED_DIRECTORIES & set(name.split("/"))
-    assert seconds < 1.0
 
 
 def test_a_python_without_source_says_so(tmp_path: Path) -> None:

@@ -18,8 +18,10 @@ from phalanx.data.tokenizers import (
     UNKNOWN,
     Tokenizer,
     byte_alphabet,
+    load_tokenizer,
     train_tokenizer,
 )
+from phalanx.data.tokenizers.library import explained
 from phalanx.errors import UsageError
 
 CORPUS = (Path(__file__).parents[1] / "goldens" / "corpus.txt").read_text(encoding="utf-8")
@@ -95,7 +97,7 @@ def test_the_saved_file_is_an_ordinary_tokenizer(tokenizer: Tokenizer, tmp_path:
     assert theirs.encode(sample).ids == tokenizer.encode(sample)
     assert theirs.decode(tokenizer.encode(sample)) == sample
     assert theirs.token_to_id(END) == tokenizer.end_id
-    for again in (Tokenizer.load(path), Tokenizer.load(path.parent), Tokenizer.load(str(path))):
+    for again in (load_tokenizer(path), load_tokenizer(path.parent), load_tokenizer(str(path))):
         assert again.kind == tokenizer.kind
         assert again.vocabulary == tokenizer.vocabulary
         assert again.digest == tokenizer.digest
@@ -103,7 +105,7 @@ def test_the_saved_file_is_an_ordinary_tokenizer(tokenizer: Tokenizer, tmp_path:
         assert (again.end_id, again.unknown_id) == (tokenizer.end_id, tokenizer.unknown_id)
         assert again.encode(END) == tokenizer.encode(END), "still text after loading"
     first = path.read_bytes()
-    Tokenizer.load(path).save(path)
+    load_tokenizer(path).save(path)
     assert path.read_bytes() == first
 
 
@@ -229,13 +231,15 @@ def saved(kind: str, **changes: Any) -> str:
         ("[" * 100_000, "not JSON"),
         ("[]", "no 'model'"),
         ('{"version": "1.0"}', "no 'model'"),
-        ('{"version": "1.0", "model": {"type": "Unheard"}}', "cannot read it"),
+        ('{"version": "1.0", "model": {"type": "Unheard"}}', "sort Unheard"),
         (saved("bpe", model__merges=[["a", "zzzzz"]]), "cannot read it"),
-        # The library panics in Rust on this one.
+        # The library would panic in Rust on these.
         (
             saved("bpe", normalizer={"type": "Precompiled", "precompiled_charsmap": "AAAA"}),
-            "cannot read it",
+            "precompiled table",
         ),
+        (saved("bpe", model__continuing_subword_prefix="\u0120"), "inside a word"),
+        (saved("bpe", pre_tokenizer={"type": "FixedLength", "length": 0}), "splits text by"),
         (saved("bpe", model__dropout=0.1), "random"),
         (saved("bpe", decoder=None), "not supported"),
         (saved("bytes", model__vocab={"a": 0}), "lacks 255 of the 256 bytes"),
@@ -249,32 +253,26 @@ def test_malformed_files_are_explained(tmp_path: Path, content: str, said: str) 
     path = tmp_path / "tokenizer.json"
     path.write_text(content)
     with pytest.raises(UsageError, match=said) as caught:
-        Tokenizer.load(path)
+        load_tokenizer(path)
     assert "tokenizer.json: " in str(caught.value)
     assert "Expected" in str(caught.value)
 
 
 def test_missing_and_unreadable_files_are_explained(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="No tokenizer at"):
-        Tokenizer.load(tmp_path)
+        load_tokenizer(tmp_path)
     (tmp_path / "tokenizer.json").write_bytes(b"\xff\xfe")
     with pytest.raises(UsageError, match="Cannot read"):
-        Tokenizer.load(tmp_path)
+        load_tokenizer(tmp_path)
 
 
-def test_interrupts_are_not_mistaken_for_panics(monkeypatch: pytest.MonkeyPatch) -> None:
-    class Interrupted:
-        @staticmethod
-        def from_str(content: str) -> None:
-            raise KeyboardInterrupt
-
-    monkeypatch.setattr("phalanx.data.tokenizers.library.Tokenizer", Interrupted)
-    path = Path(__file__).parents[1] / "goldens" / "corpus.txt"
-    assert path.exists()
-    from phalanx.data import tokenizers
-
-    with pytest.raises(KeyboardInterrupt):
-        tokenizers._parse("{}")
+def test_interrupts_are_not_mistaken_for_panics() -> None:
+    with pytest.raises(KeyboardInterrupt), explained("It failed", "Try again."):
+        raise KeyboardInterrupt
+    panic = type("PanicException", (BaseException,), {})
+    said = pytest.raises(UsageError, match=r"It failed \(why\)\. Try again\.")
+    with said, explained("It failed", "Try again."):
+        raise panic("why")
 
 
 def test_a_byte_level_vocabulary_of_others_is_read() -> None:

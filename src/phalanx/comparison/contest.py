@@ -24,7 +24,7 @@ from phalanx.comparison.results import CurvePoint
 from phalanx.comparison.tuning import rates_of
 from phalanx.comparison.work import Work, train_call
 from phalanx.config import TrainingConfig
-from phalanx.data.batches import LanguageWindows, ValidationWindows, validation_windows
+from phalanx.data.batches import LanguageWindows
 from phalanx.data.tokenizers import Tokenizer
 from phalanx.models import Decoder, build
 from phalanx.tasks.language_modelling import Text, batches, evaluate
@@ -119,17 +119,8 @@ def selection(
     Raises:
         UsageError: fewer than two tokens.
     """
-    whole = validation_windows(ids_N, length)
-    full = len(whole.lengths_N) - (1 if int(whole.lengths_N[-1]) < length else 0)
-    if full == 0:
-        chosen = torch.arange(len(whole.lengths_N))
-    else:
-        count = min(full, max(1, tokens // length))
-        chosen = torch.arange(count) * full // count
-    windows = ValidationWindows(*(tensor[chosen] for tensor in whole))
-    answers = windows.targets_NT[windows.targets_NT >= 0].numpy()
-    unknown = 0 if tokenizer.unknown_id is None else int((answers == tokenizer.unknown_id).sum())
-    return Text(windows, int(tokenizer.byte_lengths(answers).sum()), unknown)
+    whole = (len(ids_N) - 1) // length * length
+    return Text.over(tokenizer, ids_N, length, min(tokens, whole))
 
 
 def run_contest(
@@ -259,7 +250,8 @@ def _speed(contender: Contender, course: Course) -> Speed:
         before = trainer.seconds
         trainer.step()
         taken.append(trainer.seconds - before)
-    rows = course.text.windows.inputs_NT[:128].to(course.device)
+    windows = course.text.windows
+    rows = windows.take(0, min(128, len(windows)))[0].to(course.device)
     validations = []
     with torch.no_grad():
         for _ in range(2):
@@ -269,7 +261,7 @@ def _speed(contender: Contender, course: Course) -> Speed:
                 torch.cuda.synchronize()
             validations.append(time.perf_counter() - start)
     step = float(np.median(taken[2:]))
-    share = course.text.windows.inputs_NT.numel() / rows.numel()
+    share = len(windows) / len(rows)
     # Besides: the model is built, its first steps are slow, and one more counts its memory.
     fixed = built + 3 * step
     return Speed(step / (BATCH * LENGTH), min(validations) * share, fixed)

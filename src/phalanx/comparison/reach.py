@@ -10,7 +10,7 @@ from torch import Tensor
 
 from phalanx.comparison.rules import NOTHING_WAITS
 from phalanx.comparison.subjects import embedded_as
-from phalanx.inference.generate import Decoding
+from phalanx.inference.decoding import Decoding
 from phalanx.models import Decoder, SequenceModel
 from phalanx.profiling.paths import paths
 from phalanx.profiling.span import Law

@@ -98,11 +98,12 @@ class Comparison:
         device = str(choose_device(request.device))
         check_names(request.models)
         corpus = load_corpus(request.corpus)
-        tokenizer = train_tokenizer(request.tokenizer, [d.text for d in corpus.train])
+        texts = corpus.train.texts()
+        tokenizer = train_tokenizer(request.tokenizer, texts)
         models = contenders(request.models, tokenizer.vocabulary, CONTEXT, request.size)
-        train_ids = tokenizer.encode_documents(d.text for d in corpus.train)
+        train_ids = tokenizer.encode_documents(texts)
         self._windows = LanguageWindows(train_ids, training.LENGTH, request.seed)
-        validation_ids = tokenizer.encode_documents(d.text for d in corpus.validation)
+        validation_ids = tokenizer.encode_documents(corpus.validation.texts())
         least, most = _VALIDATION
         wanted = min(max(int(_VALIDATION_PER_SECOND * request.budget), least), most)
         self.setting = Setting(
@@ -321,7 +322,8 @@ class Comparison:
 
     def _gradient_tokens(self) -> list[Tensor]:
         """Text that training does not see, for each seed."""
-        rows = self.setting.text.windows.inputs_NT
+        windows = self.setting.text.windows
+        rows, _ = windows.take(0, len(windows))
         count = min(gradients.ROWS, len(rows))
         starts = [seed * count % max(1, len(rows) - count + 1) for seed in range(gradients.SEEDS)]
         return [rows[at : at + count].to(self.device) for at in starts]

@@ -20,7 +20,7 @@ from phalanx.comparison.tuning import rates_of
 from phalanx.config import ModelConfig
 from phalanx.data.documents import Document
 from phalanx.data.python_tags import LABELS, TaggedWindows, tagged_windows
-from phalanx.data.sources import split_by_file
+from phalanx.data.splits import split_by_file
 from phalanx.data.stdlib import stdlib_documents
 from phalanx.data.tokenizers import train_tokenizer
 from phalanx.models import Encoder, SequenceModel, build, preset

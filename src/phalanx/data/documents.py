@@ -1,16 +1,22 @@
-"""A document: the text of one file under a name, and how a file becomes one."""
+"""A document: text that belongs together, whole under a name, or in pieces as it streams."""
 
+import re
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from pathlib import Path
 
-from phalanx.errors import UsageError
+PIECE = 1 << 20  # characters of a piece at most
 
-_UTF16_MARKS = (b"\xff\xfe", b"\xfe\xff")
+# White space in Unicode's sense, as GPT-2's expression has it; str.isspace holds a little more.
+_SPACE = (
+    "\t\n\v\f\r \x85\xa0\u1680\u2000\u2001\u2002\u2003\u2004\u2005\u2006\u2007\u2008\u2009\u200a"
+    "\u2028\u2029\u202f\u205f\u3000"
+)
+_PLACE = re.compile(f"[^{_SPACE}][{_SPACE}]")
 
 
 @dataclass(frozen=True)
 class Document:
-    """The text of one file.
+    """A text under a name.
 
     Args:
         name: where the text came from, relative to what was asked for, with ``/`` between parts;
@@ -27,48 +33,62 @@ class Document:
         return len(self.text.encode())
 
 
-def decode_text(data: bytes, path: str | Path) -> str:
-    """Return the text of a file's bytes.
+@dataclass(frozen=True, slots=True)
+class Piece:
+    """A part of a document, small enough to hold.
 
-    A UTF-8 byte order mark is dropped and ``\\r\\n`` becomes ``\\n``, so that a text trains the
-    same model whichever system saved it. A lone ``\\r`` is kept: it is a character of the text.
-
-    Raises:
-        UsageError: the bytes are not UTF-8; the message names file, line and byte.
+    Args:
+        text: 1 to ``PIECE`` characters.
+        begins: whether it is the first piece of its document.
     """
-    try:
-        text = data.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        if data.startswith(_UTF16_MARKS):
-            found = "it starts with a UTF-16 byte order mark"
-        else:
-            # utf-8-sig counts from behind the mark.
-            start = error.start + (3 if data.startswith(b"\xef\xbb\xbf") else 0)
-            line = data.count(b"\n", 0, start) + 1
-            found = f"{path}:{line} has the byte 0x{data[start]:02x} ({error.reason})"
-        raise UsageError(
-            f"{path} is not UTF-8 text: {found}. Expected UTF-8. "
-            f"Convert it first, for example: iconv -f LATIN1 -t UTF-8 {path} > converted.txt"
-        ) from None
-    return text.replace("\r\n", "\n")
+
+    text: str
+    begins: bool
 
 
-def read_text(path: Path) -> str:
-    """Return the text of the file at ``path``, by the rules of ``decode_text``.
+def pieces(blocks: Iterable[str], size: int = PIECE) -> Iterator[Piece]:
+    """Cut one document, which comes in blocks of any length, into pieces of at most ``size``.
 
-    Raises:
-        UsageError: the file is missing, cannot be read or is not UTF-8.
+    A piece ends before white space that follows something else: at the last run of white space with
+    a blank in it, else with a line end, else at the last of any. No match of GPT-2's expression
+    crosses such a place, nor looks across it: encoding piece by piece equals encoding the whole,
+    for byte-level BPE of that kind as for bytes and characters. Where ``size`` characters hold no
+    such place the cut is after ``size`` characters; a BPE may then see one word as two. Where the
+    cuts are depends on the text alone, not on the blocks.
     """
-    try:
-        data = path.read_bytes()
-    except FileNotFoundError:
-        raise UsageError(
-            f"No such file: {path}. Expected a text file, a directory, a glob or 'stdlib'. "
-            f"Check the path (the current directory is {Path.cwd()})."
-        ) from None
-    except OSError as error:
-        raise UsageError(
-            f"Cannot read {path}: {error.strerror}. Expected a readable text file. "
-            "Check its permissions."
-        ) from None
-    return decode_text(data, path)
+    rest, begins = "", True
+    for block in blocks:
+        text, start = rest + block, 0
+        while len(text) - start > size:
+            cut = _cut(text, start, size)
+            yield Piece(text[start:cut], begins)
+            start, begins = cut, False
+        rest = text[start:]
+    if rest:
+        yield Piece(rest, begins)
+
+
+def whole(pieces: Iterable[Piece]) -> Iterator[str]:
+    """Yield the text of each document, put together again."""
+    parts: list[str] = []
+    for piece in pieces:
+        if piece.begins and parts:
+            yield "".join(parts)
+            parts = []
+        parts.append(piece.text)
+    if parts:
+        yield "".join(parts)
+
+
+def _cut(text: str, start: int, size: int) -> int:
+    end = start + size + 1  # the space may follow the piece
+    for space in (" ", "\n"):  # nearly always one of them, and found at once
+        found = text.rfind(space, start, end)
+        if found > start:
+            cut = start + len(text[start:found].rstrip(_SPACE))
+            if cut > start:
+                return cut
+    cut = start + size
+    for place in _PLACE.finditer(text, start, end):
+        cut = place.end() - 1
+    return cut

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 _MASK = (1 << 64) - 1
 _GOLDEN = 0x9E3779B97F4A7C15
+_KEYS_AT_ONCE = 2**20
 
 
 def mix(values: NDArray[np.uint64]) -> NDArray[np.uint64]:
@@ -37,10 +38,15 @@ def permutation(seed: int, epoch: int, count: int) -> NDArray[np.int64]:
     return _permutation(seed, epoch, count).copy()
 
 
-@lru_cache(maxsize=4)  # a batch may straddle two epochs; computing one takes a sort
+# A batch may straddle two epochs. Computing one takes a sort, 20 bytes a sample while it lasts and
+# 8 after: for 8 million windows, a billion tokens at 128 positions, 160 MB and 64 MB.
+@lru_cache(maxsize=2)
 def _permutation(seed: int, epoch: int, count: int) -> NDArray[np.int64]:
-    keys = random_bits(seed, epoch, np.arange(count, dtype=np.int64))
-    order: NDArray[np.int64] = np.argsort(keys, kind="stable").astype(np.int64)
+    keys = np.empty(count, dtype=np.uint64)
+    for start in range(0, count, _KEYS_AT_ONCE):
+        indices = np.arange(start, min(start + _KEYS_AT_ONCE, count), dtype=np.int64)
+        keys[start : start + len(indices)] = random_bits(seed, epoch, indices)
+    order: NDArray[np.int64] = np.argsort(keys, kind="stable").astype(np.int64, copy=False)
     order.setflags(write=False)
     return order
 

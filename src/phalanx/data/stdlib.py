@@ -9,7 +9,9 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
-from phalanx.data.documents import Document, decode_text
+from phalanx.data.decoding import decode_text
+from phalanx.data.documents import Document
+from phalanx.data.opening import Source
 from phalanx.errors import UsageError
 
 # Ordinary code and prose. Left out on purpose: tables (encodings, html.entities, pydoc_data),
@@ -116,8 +118,8 @@ def stdlib_root() -> Path:
     return Path(json.__file__).resolve().parent.parent
 
 
-def stdlib_documents(root: Path | None = None) -> list[Document]:
-    """Read the embedded corpus: about 6 MB in a fraction of a second, sorted by name.
+def stdlib_sources(root: Path | None = None) -> list[Source]:
+    """The files of the embedded corpus, about 6 MB, sorted by name; some hold no text.
 
     Args:
         root: a standard library to read instead of the running Python's.
@@ -126,18 +128,27 @@ def stdlib_documents(root: Path | None = None) -> list[Document]:
         UsageError: there is no source text, as in a Python that ships compiled files alone.
     """
     root = stdlib_root() if root is None else root
-    documents = []
-    for path in sorted(_source_files(root), key=lambda path: path.relative_to(root).parts):
-        text = decode_text(path.read_bytes(), path)
-        if text.strip():  # many __init__.py are empty
-            documents.append(Document(path.relative_to(root).as_posix(), text))
-    if not documents:
+    paths = sorted(_source_files(root), key=lambda path: path.relative_to(root).parts)
+    if not paths:
         raise UsageError(
             f"No source text of Python's standard library in {root}. Expected files such as "
             "json/decoder.py. Give a text file instead of 'stdlib', or use a Python that "
             "installs its library's source."
         )
-    return documents
+    return [Source(path.relative_to(root).as_posix(), path, str(path)) for path in paths]
+
+
+def stdlib_documents(root: Path | None = None) -> list[Document]:
+    """Read the embedded corpus in a fraction of a second.
+
+    Raises:
+        UsageError: see ``stdlib_sources``.
+    """
+    documents = [
+        Document(source.name, decode_text(source.path.read_bytes(), source.path))
+        for source in stdlib_sources(root)
+    ]
+    return [document for document in documents if document.text.strip()]
 
 
 def _source_files(root: Path) -> Iterator[Path]:

@@ -7,10 +7,13 @@ another's answer. The loss of the one pass is the mean of the T losses of one po
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 
-from phalanx.data.batches import LanguageWindows, ValidationWindows, validation_windows
+from phalanx.data.batches import LanguageWindows, ValidationWindows
 from phalanx.data.tokenizers import Tokenizer
 from phalanx.models.base import SequenceModel
 from phalanx.tasks.positions import Batch, Total, loss, total
@@ -19,6 +22,7 @@ __all__ = ["Batch", "Score", "Text", "Total", "batches", "evaluate", "loss", "to
 
 # Positions of one pass without gradients; more do not make a product faster.
 PASS_POSITIONS = 8192
+_COUNTED_POSITIONS = 2**20
 
 
 @dataclass(frozen=True)
@@ -61,7 +65,7 @@ class Text:
     Args:
         windows: the windows.
         bytes: bytes of UTF-8 that the targets stand for.
-        unknown: tokens that stand for a character outside the vocabulary.
+        unknown: targets that stand for a character outside the vocabulary.
     """
 
     windows: ValidationWindows
@@ -75,17 +79,42 @@ class Text:
         Raises:
             UsageError: fewer than two tokens.
         """
-        ids_N = tokenizer.encode_documents(texts)
-        windows = validation_windows(ids_N, length)
-        unknown = 0
-        if tokenizer.unknown_id is not None:
-            unknown = int((ids_N == tokenizer.unknown_id).sum())
-        return cls(windows, int(tokenizer.byte_lengths(ids_N[1:]).sum()), unknown)
+        return cls.over(tokenizer, tokenizer.encode_documents(texts), length)
+
+    @classmethod
+    def over(
+        cls,
+        tokenizer: Tokenizer,
+        ids_N: NDArray[np.integer[Any]],
+        length: int,
+        most: int | None = None,
+        end_id: int | None = None,
+    ) -> "Text":
+        """A stream of tokens, perhaps a mapped file; see ``ValidationWindows``.
+
+        Raises:
+            UsageError: fewer than two tokens.
+        """
+        windows = ValidationWindows(ids_N, length, most, end_id)
+        size = unknown = 0
+        for _, targets_NT in windows.passes(_COUNTED_POSITIONS):
+            targets = targets_NT.numpy()
+            size += int(tokenizer.byte_lengths(targets).sum())
+            if tokenizer.unknown_id is not None:
+                unknown += int((targets == tokenizer.unknown_id).sum())
+        return cls(windows, size, unknown)
 
 
 def batches(windows: LanguageWindows, batch_size: int) -> Callable[[int], Batch]:
     """The batch of each step: a pure function of (seed, step)."""
-    return lambda step: Batch(*windows.batch(step, batch_size))
+
+    def batch(step: int) -> Batch:
+        starts = windows.sample_ids(step, batch_size)
+        inputs_BT, targets_BT = windows.take(starts)
+        samples_B = torch.from_numpy(starts)
+        return Batch(inputs_BT, targets_BT, None, windows.segments(inputs_BT), samples_B)
+
+    return batch
 
 
 @torch.no_grad()
@@ -95,17 +124,13 @@ def evaluate(model: SequenceModel, text: Text) -> Score:
     The model is put into evaluation mode meanwhile.
     """
     windows, device = text.windows, model.embedding.weight.device
-    length = windows.inputs_NT.shape[1]
-    # All windows but the last are full; the last is cut to its length, so that nothing is padded.
-    whole, rest = len(windows.lengths_N) - 1, int(windows.lengths_N[-1])
-    rows = max(1, PASS_POSITIONS // length)
-    parts = [slice(at, min(at + rows, whole)) for at in range(0, whole, rows)]
-    passes = [Batch(windows.inputs_NT[part], windows.targets_NT[part]) for part in parts]
-    passes.append(Batch(windows.inputs_NT[whole:, :rest], windows.targets_NT[whole:, :rest]))
     was_training = model.training
     model.eval()
+    nats = 0.0
     try:
-        nats = sum(float(total(model, batch.to(device)).nats.double()) for batch in passes)
+        for inputs_NT, targets_NT in windows.passes(PASS_POSITIONS):
+            batch = Batch(inputs_NT, targets_NT, segments_BT=windows.segments(inputs_NT))
+            nats += float(total(model, batch.to(device)).nats.double())
     finally:
         model.train(was_training)
     return Score(nats / windows.positions, windows.positions, text.bytes)

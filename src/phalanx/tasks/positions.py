@@ -1,6 +1,8 @@
 """What language modelling and tagging share: an answer at every position, learned in one pass."""
 
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, fields, replace
+from operator import itemgetter
 from typing import NamedTuple
 
 import torch
@@ -25,23 +27,40 @@ class Batch:
         inputs_BT: int64 tokens; any valid token at padding.
         targets_BT: int64; ``IGNORED`` where no answer is wanted.
         lengths_B: int64, real positions of each row; None where every row is full.
+        segments_BT: int64, the number of the packed document that each position belongs to,
+            ascending along a row; None where each row is one document.
+        samples_B: int64, where each row's sample begins in the stream of training tokens: to name
+            it by; None where there is no such stream.
     """
 
     inputs_BT: Ids
     targets_BT: Ids
     lengths_B: PerRow | None = None
+    segments_BT: Ids | None = None
+    samples_B: PerRow | None = None
 
     @property
     def rows(self) -> Rows | None:
         """The rows as the model takes them."""
+        if self.segments_BT is not None:
+            return Rows.packed(self.segments_BT, self.lengths_B)
         if self.lengths_B is None:
             return None
         return Rows.padded(self.lengths_B, self.inputs_BT.shape[1])
 
     def to(self, device: torch.device) -> "Batch":
         """The batch on another device."""
-        lengths_B = None if self.lengths_B is None else self.lengths_B.to(device)
-        return Batch(self.inputs_BT.to(device), self.targets_BT.to(device), lengths_B)
+        return self._map(lambda tensor: tensor.to(device))
+
+    def split(self, rows: int) -> "list[Batch]":
+        """The batch in parts of ``rows`` rows; the last one has what is left."""
+        starts = range(0, self.inputs_BT.shape[0], rows)
+        return [self._map(itemgetter(slice(start, start + rows))) for start in starts]
+
+    def _map(self, change: Callable[[Tensor], Tensor]) -> "Batch":
+        tensors = {field.name: getattr(self, field.name) for field in fields(self)}
+        given = {name: change(tensor) for name, tensor in tensors.items() if tensor is not None}
+        return replace(self, **given)
 
 
 class Total(NamedTuple):
@@ -51,11 +70,13 @@ class Total(NamedTuple):
     answers: Tensor
 
 
-def total(model: SequenceModel, batch: Batch) -> Total:
+def total(model: SequenceModel, batch: Batch, label_smoothing: float = 0.0) -> Total:
     """The summed cross entropy, in nats, of all wanted answers of a batch in one pass.
 
-    With many outputs the scores are made chunk by chunk and made again in the backward pass, so
-    that all of them never exist at once.
+    ``label_smoothing`` is the share of each answer that is spread evenly over all outputs (Szegedy
+    et al. 2016, section 7): for training, never for judging a model. With many outputs the scores
+    are made chunk by chunk and made again in the backward pass, so that all of them never exist at
+    once.
     """
     y_BTD, _ = model.hidden(batch.inputs_BT, batch.rows)
     y_ND, targets_N = y_BTD.flatten(0, 1), batch.targets_BT.flatten()
@@ -63,9 +84,9 @@ def total(model: SequenceModel, batch: Batch) -> Total:
     config = model.config
     positions = max(1, CHUNK_SCORES // (config.outputs or config.vocabulary))
     if y_ND.shape[0] <= positions:
-        return Total(_cross_entropy(model, y_ND, targets_N), answers)
+        return Total(_cross_entropy(model, y_ND, targets_N, label_smoothing), answers)
     losses = [
-        checkpoint(_cross_entropy, model, y_CD, targets_C, use_reentrant=False)
+        checkpoint(_cross_entropy, model, y_CD, targets_C, label_smoothing, use_reentrant=False)
         for y_CD, targets_C in zip(y_ND.split(positions), targets_N.split(positions), strict=True)
     ]
     return Total(torch.stack(losses).sum(), answers)
@@ -77,8 +98,16 @@ def loss(model: SequenceModel, batch: Batch) -> Tensor:
     return whole.nats / whole.answers
 
 
-def _cross_entropy(model: SequenceModel, y_ND: Tensor, targets_N: Tensor) -> Tensor:
+def _cross_entropy(
+    model: SequenceModel, y_ND: Tensor, targets_N: Tensor, label_smoothing: float
+) -> Tensor:
     # In float32 at least, whatever autocast made of the scores: a sum over many needs the digits.
     scores_NV = model.head(y_ND)
     scores_NV = scores_NV.to(torch.promote_types(scores_NV.dtype, torch.float32))
-    return F.cross_entropy(scores_NV, targets_N, ignore_index=IGNORED, reduction="sum")
+    return F.cross_entropy(
+        scores_NV,
+        targets_N,
+        ignore_index=IGNORED,
+        reduction="sum",
+        label_smoothing=label_smoothing,
+    )

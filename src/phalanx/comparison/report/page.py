@@ -31,6 +31,7 @@ from phalanx.comparison.report.view import (
     value_lines,
 )
 from phalanx.comparison.results import Basis, Claim, Level, Study, Trained, Verdict
+from phalanx.jsonable import finite
 
 BASES: tuple[Basis, ...] = ("structure", "machine")
 HEADLINES = {  # verdict of the row "parallel training" -> its sentence, from all at once to in turn
@@ -49,7 +50,7 @@ CHART_WORDS = (
 
 def render_json(study: Study) -> str:
     """Return the study as JSON, the page's own data; a figure that is not finite is null."""
-    return json.dumps(_finite(asdict(study)), ensure_ascii=False, indent=2, default=str)
+    return json.dumps(finite(asdict(study)), ensure_ascii=False, indent=2, default=str)
 
 
 def render_page(study: Study, language: str | None = None) -> str:
@@ -82,7 +83,7 @@ def render_page(study: Study, language: str | None = None) -> str:
         "best_tokens": best(study.models, lambda m: m.loss_at_equal_tokens),
         "best_seconds": best(study.models, lambda m: m.loss_at_equal_seconds),
         "continuation": lambda m: m.sample.removeprefix(m.prompt),
-        "study_data": embed(_finite(asdict(study))),
+        "study_data": embed(finite(asdict(study))),
     }
     return render("study.html.j2", words, drawn, context)
 
@@ -319,17 +320,6 @@ def _claims(claims: Sequence[Claim], models: Sequence[str]) -> list[_Claims]:
         _Claims(key, items, dict.fromkeys(models) | {claim.model: claim for claim in items})
         for key, items in found.items()
     ]
-
-
-def _finite(value: Any) -> Any:
-    """Return JSON values with null for what JSON cannot say: NaN and the infinities."""
-    if isinstance(value, float):
-        return value if math.isfinite(value) else None
-    if isinstance(value, dict):
-        return {str(key): _finite(item) for key, item in value.items()}
-    if isinstance(value, list | tuple):
-        return [_finite(item) for item in value]
-    return value
 
 
 def _file(name: str) -> str:

@@ -5,32 +5,15 @@ The background is transparent and every colour a middle tone; the file depends o
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from phalanx.comparison.report.language import catalogue
 from phalanx.comparison.results import ScalingPoint, Study
 from phalanx.errors import UsageError
+from phalanx.palette import INK, MARKERS, SERIES, STYLE
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
-
-INK = "#768390"
-SERIES = ("#d5622a", "#b98900", "#1f9d74", "#b9609d", "#2f81d8", "#768390", "#9c6a3c", "#2ba3a8")
-MARKERS = ("o", "s", "^", "D", "P", "v", "p", "_")
-STYLE: dict[Any, Any] = {
-    "svg.hashsalt": "phalanx",
-    "svg.fonttype": "path",
-    "font.family": "DejaVu Sans",
-    "font.size": 10,
-    "text.color": INK,
-    "axes.labelcolor": INK,
-    "axes.edgecolor": INK,
-    "axes.titlecolor": INK,
-    "xtick.color": INK,
-    "ytick.color": INK,
-    "axes.spines.top": False,
-    "axes.spines.right": False,
-}
 
 
 def draw_picture(study: Study, path: str | Path, mode: str = "train") -> Path:
