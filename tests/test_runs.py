@@ -49,12 +49,49 @@ def test_generate_continues_the_prompt(tmp_path: Path) -> None:
         run.generate(TEXT, max_new_tokens=6)
 
 
+def test_generate_takes_one_prompt_or_several(tmp_path: Path) -> None:
+    save(tmp_path / "model", small(), seed=1)
+    run = phalanx.load(tmp_path / "model")
+    run.model.double()  # rounding decides nothing
+    options = {"max_new_tokens": 6, "seed": 3, "min_p": 0.01, "repetition_penalty": 1.2}
+    one = run.generate("the ", **options)
+    assert run.generate("the ", n=2, **options)[0] == one
+    assert run.generate(["fox", "the "], **options) == [run.generate("fox", **options), one]
+    each = run.generate(["fox", "the "], n=3, batch_size=2, **options)
+    assert [len(drawn) for drawn in each] == [3, 3]
+    assert each[1][:2] == run.generate("the ", n=2, **options)
+    assert run.generate([], **options) == []
+    for parameter in run.model.parameters():
+        torch.nn.init.normal_(parameter)
+    assert len({run.generate("the ", temperature=0, top_k=5), run.generate("the ", top_k=1)}) == 1
+    greedy = run.generate("the ", temperature=0)
+    assert run.generate("the ", temperature=0, repetition_penalty=1e9) != greedy
+    for wrong in ({"n": 0}, {"batch_size": 0}, {"min_p": 2.0}, {"stop": ["a", ""]}):
+        with pytest.raises(UsageError, match="xpected"):
+            run.generate("the ", **wrong)
+
+
+def test_generate_stops_and_slides(tmp_path: Path) -> None:
+    save(tmp_path / "model", small(), seed=1)
+    run = phalanx.load(tmp_path / "model")
+    texts = run.generate("the ", n=30, max_new_tokens=40, when_full="slide")
+    longest = max(range(30), key=lambda sample: len(texts[sample]))
+    whole = texts[longest]
+    assert len(whole) == 44  # the context is 12
+    stop = whole[9:11]
+    cut = run.generate("the ", n=30, max_new_tokens=40, when_full="slide", stop=["QED", stop])
+    assert cut == ["the " + text[4:].partition(stop)[0] for text in texts]
+    assert run.generate("the ", n=30, when_full="stop", stop="\n")[longest] == whole[:13]
+
+
 def test_evaluate_takes_a_text_or_paths(tmp_path: Path) -> None:
     save(tmp_path / "model", small(), seed=1)
     run = phalanx.load(tmp_path / "model")
     (tmp_path / "a.txt").write_text(TEXT)
     score = run.evaluate(TEXT)
     assert score == run.evaluate(paths=tmp_path / "a.txt")
+    (tmp_path / "a.csv").write_text(f"verse,n\n{TEXT},1\n")
+    assert score == run.evaluate(paths=tmp_path / "a.csv", text_column="verse")
     assert score.tokens == len(TEXT) - 1
     text = language_modelling.Text.of(run.tokenizer, [TEXT], 12)
     assert score == language_modelling.evaluate(run.model, text)

@@ -10,10 +10,10 @@ from torch import Tensor
 
 from phalanx import runs
 from phalanx.cli.call_trace import trace_generation
-from phalanx.cli.generate import describe, shorten, show
 from phalanx.cli.main import main
-from phalanx.data.tokenizers import Tokenizer, train_tokenizer
-from phalanx.inference import Decoding, Greedy, Sampler, generate
+from phalanx.cli.trace_output import describe, shorten, show
+from phalanx.data.tokenizers import load_tokenizer, train_tokenizer
+from phalanx.inference import Chooser, Decoding, Greedy, Penalized, Sampler, generate
 from phalanx.models import Decoder, ModelState, build, preset
 from phalanx.training.model_directory import Description, save_model
 
@@ -29,6 +29,11 @@ def small(name: str, kind: type[Decoder] = Decoder) -> Decoder:
         if parameter.dim() > 1:
             torch.nn.init.normal_(parameter, std=parameter.shape[1] ** -0.5)
     return model.eval()
+
+
+def put_on_stdin(monkeypatch: pytest.MonkeyPatch, data: bytes) -> None:
+    # A locale without UTF-8: what a user pipes in is UTF-8 all the same.
+    monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(data), encoding="ascii"))
 
 
 @pytest.fixture(scope="module")
@@ -62,7 +67,7 @@ def test_greedy_is_temperature_zero(directory: Path, capsys: pytest.CaptureFixtu
 def test_a_prompt_is_read_from_stdin(
     directory: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("sys.stdin", io.StringIO("Hello"))
+    put_on_stdin(monkeypatch, b"Hello")
     assert main(["generate", str(directory), "--prompt", "-", "--greedy"]) == 0
     from_stdin = capsys.readouterr().out
     assert main(["generate", str(directory), "--prompt", "Hello", "--greedy"]) == 0
@@ -72,18 +77,21 @@ def test_a_prompt_is_read_from_stdin(
 def test_a_prompt_on_stdin_that_is_no_text_is_refused(
     directory: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    stdin = io.TextIOWrapper(io.BytesIO(b"ab\xff"), encoding="utf-8")
-    monkeypatch.setattr("sys.stdin", stdin)
+    put_on_stdin(monkeypatch, b"a\nb\xff")
     assert main(["generate", str(directory), "--prompt", "-"]) == 2
-    assert "byte 0xff at 2" in capsys.readouterr().err
+    assert "stdin:2: not UTF-8 text, byte 0xff" in capsys.readouterr().err
+    monkeypatch.setattr("sys.stdin", None)
+    assert main(["generate", str(directory), "--prompt", "-"]) == 2
+    assert "stdin is closed" in capsys.readouterr().err
 
 
 def test_an_option_that_changes_nothing_is_warned_of(
     directory: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     words = ["generate", str(directory), "--greedy", "--max-new-tokens", "2"]
-    assert main([*words, "--top-k", "3"]) == 0
-    assert "warning: --top-k and --top-p change nothing" in capsys.readouterr().err
+    for option in ("--top-k", "--top-p", "--min-p"):
+        assert main([*words, option, "1"]) == 0
+        assert "warning: --top-k, --top-p and --min-p change nothing" in capsys.readouterr().err
     assert main(words) == 0
     assert capsys.readouterr().err == ""
 
@@ -97,7 +105,7 @@ def test_json_holds_every_sample(directory: Path, capsys: pytest.CaptureFixture[
     assert len({tuple(sample["tokens"]) for sample in data["samples"]}) == 3
     for sample in data["samples"]:
         assert sample["text"] == TOKENIZER.decode(sample["tokens"])
-        assert sample["ended"] == (sample["tokens"][-1] == TOKENIZER.end_id)
+        assert sample["ended"] == ("end" if TOKENIZER.end_id in sample["tokens"] else "length")
     # The first of several samples is the one that is streamed when it is alone.
     assert main(["generate", str(directory), "--prompt", "Hi", "--max-new-tokens", "6"]) == 0
     assert capsys.readouterr().out == "Hi" + data["samples"][0]["text"] + "\n"
@@ -108,12 +116,24 @@ def test_json_holds_every_sample(directory: Path, capsys: pytest.CaptureFixture[
     [
         (["--max-new-tokens", "999"], f"at most {CONTEXT}"),
         (["--prompt", "x" * 99], "Shorten the prompt"),
-        (["--samples", "0"], "--samples 0"),
+        (["--n", "0"], "--n 0"),
+        (["--samples", "-1"], "--n -1"),
+        (["--batch-size", "0"], "--batch-size 0"),
+        (["--min-p", "1.5"], "min_p 1.5"),
+        (["--repetition-penalty", "0"], "repetition_penalty 0.0"),
+        (["--stop", ""], "stop string is empty"),
+        (["--when-full", "panic"], "panic"),
+        (["--prompts", "nowhere.txt"], "nowhere.txt: No such file"),
+        (["--prompts", "a.txt", "--prompt", "b"], "--prompt with --prompts"),
+        (["--output", "a.jsonl", "--json"], "--json with --output"),
+        (["--trace", "--max-new-tokens", "1000000000"], "shows at most 256"),
+        (["--trace", "--stop", "a"], "--stop with --trace"),
+        (["--trace", "--when-full", "slide"], "--when-full slide with --trace"),
         (["--top-p", "2"], "top_p 2.0"),
         (["--device", "abacus"], "abacus"),
         (["--prompt", "a\udcffb"], "lone surrogate"),
         (["--trace", "--max-new-tokens", "0"], "at least 1"),
-        (["--trace", "--samples", "2"], "--samples 2 with --trace"),
+        (["--trace", "--samples", "2"], "--n 2 with --trace"),
         (["--greedy", "--top-p", "2"], "top_p 2.0"),
         (["--greedy", "--temperature", "-3"], "temperature -3.0"),
         (["--temperature", "0", "--top-k", "0"], "top_k 0"),
@@ -178,7 +198,7 @@ class Deaf(Decoder):
         return self.embedding.weight.sum(1)[None], state
 
 
-def traced(model: Decoder, sampler: Greedy | Sampler, count: int = 5) -> list[tuple[int, ...]]:
+def traced(model: Decoder, sampler: Chooser, count: int = 5) -> list[tuple[int, ...]]:
     prompt = list(b"Hello")
     with torch.inference_mode():
         decoding = Decoding(model, [prompt], len(prompt) + count, chooser=sampler, seed=2)
@@ -189,14 +209,20 @@ def traced(model: Decoder, sampler: Greedy | Sampler, count: int = 5) -> list[tu
     return [call.needs for call in trace.calls]
 
 
-@pytest.mark.parametrize("sampler", [Greedy(), Sampler()], ids=["greedy", "sampled"])
+SAMPLERS = {"greedy": Greedy(), "sampled": Sampler(), "penalized": Penalized(Greedy(), 1.2)}
+
+
+@pytest.mark.parametrize("sampler", SAMPLERS.values(), ids=SAMPLERS)
 @pytest.mark.parametrize("name", ["rnn", "lstm", "mingru", "transformer"])
-def test_every_call_needs_the_choices_of_all_before(name: str, sampler: Greedy | Sampler) -> None:
+def test_every_call_needs_the_choices_of_all_before(name: str, sampler: Chooser) -> None:
     assert traced(small(name), sampler) == [tuple(range(n)) for n in range(5)]
 
 
 def test_a_model_that_ignores_what_it_reads_has_no_chain() -> None:
     assert traced(small("lstm", Deaf), Greedy()) == [()] * 5
+    # A penalty for what was chosen makes it wait all the same.
+    chained = [tuple(range(n)) for n in range(5)]
+    assert traced(small("lstm", Deaf), Penalized(Greedy(), 1.2)) == chained
 
 
 def test_the_trace_runs_the_real_generation() -> None:
@@ -255,4 +281,4 @@ def test_long_texts_are_shown_by_their_ends() -> None:
 
 
 def test_a_tokenizer_comes_back_with_the_model(directory: Path) -> None:
-    assert Tokenizer.load(directory).digest == TOKENIZER.digest
+    assert load_tokenizer(directory).digest == TOKENIZER.digest

@@ -10,12 +10,20 @@ from small_models import CONTEXT, KINDS, VOCABULARY, small
 from torch import Tensor
 
 from phalanx.errors import PhalanxError, UsageError
-from phalanx.inference import Chooser, Decoding, Greedy, Sampler, context_limit, generate
+from phalanx.inference import (
+    Chooser,
+    Decoding,
+    Greedy,
+    Penalized,
+    Sampler,
+    context_limit,
+    generate,
+)
 from phalanx.models import Decoder, build, preset
 from phalanx.rows import Rows
 
 PROMPTS = [[5, 1, 7], [2], [3, 9, 4, 4, 20, 11, 8, 0, 6], [12, 13]]
-SAMPLER = Sampler(temperature=0.9, top_k=12, top_p=0.95)
+SAMPLER = Penalized(Sampler(temperature=0.9, top_k=20, top_p=0.97, min_p=0.001), 1.3)
 BOTH = pytest.mark.parametrize("sampler", [Greedy(), SAMPLER], ids=["greedy", "sampled"])
 
 
@@ -108,15 +116,15 @@ def test_the_loop_tells_the_model_which_rows_are_finished(monkeypatch: pytest.Mo
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_a_row_that_stands_still_keeps_its_state(kind: str) -> None:
-    model = model_of(kind)
+def test_a_row_that_stands_still_keeps_its_state_and_what_it_has_seen(kind: str) -> None:
+    model, chooser = model_of(kind), Penalized(Greedy(), 1e9)
     with torch.inference_mode():
-        decoding = Decoding(model, PROMPTS[:2], 20)
+        decoding = Decoding(model, PROMPTS[:2], CONTEXT, chooser=chooser)
         tokens_B = decoding.prefill()
-        for _ in range(3):
-            decoding.step(tokens_B, torch.tensor([True, False]))
+        for token in range(20):  # what an inactive row is given is not read
+            decoding.step(torch.tensor([0, token]), torch.tensor([True, False]))
         resumed = decoding.step(tokens_B)
-        other = Decoding(model, PROMPTS[:2], 20)
+        other = Decoding(model, PROMPTS[:2], 20, chooser=chooser)
         expected = other.step(other.prefill())
     assert resumed[1] == expected[1]
 

@@ -18,7 +18,7 @@ def draw(chooser: Chooser, scores_V: Tensor, count: int = 20_000, seed: int = 1)
     """How often each token is chosen at positions 0 .. count - 1."""
     zeros = torch.zeros(count, dtype=torch.int64)
     tokens = chooser.choose(
-        scores_V.expand(count, -1), request_keys(seed, zeros), torch.arange(count)
+        scores_V.expand(count, -1), request_keys(seed, zeros), torch.arange(count), None
     )
     return torch.bincount(tokens, minlength=len(scores_V))
 
@@ -111,7 +111,7 @@ def test_greedy_takes_the_first_of_the_highest() -> None:
 def test_scores_that_are_no_numbers_are_reported_in_their_row_alone(chooser: Chooser) -> None:
     scores = torch.tensor([[0.0, 9.0, 1.0], [0.0, math.nan, 1.0]])
     keys = request_keys(0, torch.zeros(2, dtype=torch.int64))
-    good, bad = chooser.choose(scores, keys, torch.zeros(2, dtype=torch.int64)).tolist()
+    good, bad = chooser.choose(scores, keys, torch.zeros(2, dtype=torch.int64), None).tolist()
     assert good == 1
     assert bad == BROKEN
 

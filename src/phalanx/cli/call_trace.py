@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import torch
 
-from phalanx.inference.generate import Decoding
+from phalanx.inference.decoding import Decoding
 from phalanx.profiling.trace import Tracer, TraceWarning
 
 

@@ -1,0 +1,116 @@
+"""The forms in which ``phalanx generate`` shows what was written."""
+
+import json
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, TextIO
+
+from phalanx.cli.common import print_json
+from phalanx.cli.interruption import Interruption
+from phalanx.cli.prompts import Prompt
+from phalanx.errors import UsageError
+
+if TYPE_CHECKING:
+    from phalanx.inference import Writer, Written
+
+
+def show_stream(writer: "Writer", text: str, interrupted: Interruption) -> None:
+    """One text on stdout, as it comes."""
+    begun = False
+
+    def show(prompt: int, sample: int, piece: str) -> None:
+        nonlocal begun
+        # The prompt is shown once the request has been accepted: an error leaves stdout empty.
+        print(piece if begun else text + piece, end="", flush=True)
+        begun = True
+
+    for _ in writer.write([text], on_text=show, interrupted=interrupted):
+        print("" if begun else text, flush=True)
+
+
+def show_samples(
+    writer: "Writer", text: str, n: int, batch_size: int, interrupted: Interruption
+) -> None:
+    """Several samples on stdout, each under its number."""
+    for written in writer.write([text], n, batch_size=batch_size, interrupted=interrupted):
+        print(f"--- sample {written.sample}\n{text}{written.text}", flush=True)
+
+
+def show_json(
+    writer: "Writer", text: str, n: int, batch_size: int, interrupted: Interruption
+) -> None:
+    """All samples of one prompt as one JSON document."""
+    from phalanx.inference.text import prompt_ids
+
+    drawn = writer.write([text], n, batch_size=batch_size, interrupted=interrupted)
+    print_json(
+        {
+            "prompt": text,
+            "prompt_tokens": prompt_ids(writer.tokenizer, text),
+            "seed": writer.seed,
+            "samples": [
+                {
+                    "sample": written.sample,
+                    "text": written.text,
+                    "tokens": written.tokens,
+                    "ended": written.ended,
+                }
+                for written in drawn
+            ],
+        }
+    )
+
+
+def show_lines(
+    writer: "Writer",
+    prompts: Sequence[Prompt],
+    n: int,
+    batch_size: int,
+    interrupted: Interruption,
+    output: str | None,
+) -> None:
+    """A JSON object a line for each prompt and sample, batch by batch, on stdout or to a file.
+
+    Raises:
+        UsageError: the file exists or cannot be written.
+    """
+    texts = [prompt.text for prompt in prompts]
+    with _opened(output) as stream:
+        for written in writer.write(texts, n, batch_size=batch_size, interrupted=interrupted):
+            _put(stream, prompts[written.prompt], written, writer.seed)
+
+
+def _put(stream: TextIO, prompt: Prompt, written: "Written", seed: int) -> None:
+    record = {
+        "prompt": prompt.text,
+        **prompt.others,
+        "sample": written.sample,
+        "seed": seed,
+        "text": written.text,
+        "tokens": written.tokens,
+        "ended": written.ended,
+    }
+    # Data must not lose a character to a terminal that lacks it.
+    ascii_only = (stream.encoding or "").lower().replace("-", "") != "utf8"
+    print(json.dumps(record, ensure_ascii=ascii_only, allow_nan=False), file=stream, flush=True)
+
+
+@contextmanager
+def _opened(output: str | None) -> Iterator[TextIO]:
+    if output is None or output == "-":
+        yield sys.stdout
+        return
+    try:
+        stream = open(output, "x", encoding="utf-8", newline="\n")  # noqa: SIM115  # closed below
+    except FileExistsError:
+        raise UsageError(
+            f"{output} exists already. Expected a new file: nothing is overwritten. Remove it or "
+            "choose another name."
+        ) from None
+    except OSError as error:
+        raise UsageError(
+            f"{output}: {error.strerror}. Expected a file that can be written. Check the path."
+        ) from None
+    with stream:
+        yield stream
