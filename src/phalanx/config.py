@@ -21,15 +21,17 @@ from pydantic import (
 
 from phalanx.errors import UsageError, did_you_mean
 
+LARGEST_FILE = 2**20
+"""Bytes of a configuration; also characters of what its anchors unfold to."""
 LARGEST_SEED = 2**62  # a comparison counts on from it, and torch holds 64 bits
 
 Share = Annotated[float, Field(ge=0.0, lt=1.0)]
 
 
 class Strict(BaseModel):
-    """A section of the configuration: frozen, and without room for unknown keys."""
+    """A section of the configuration: frozen, finite, and without room for unknown keys."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
     @field_validator("*", mode="before")
     @classmethod
@@ -62,7 +64,7 @@ class RecurrenceConfig(Strict):
 class MinGRUConfig(Strict):
     """Every mingru layer of a model; ``inner`` hidden units (None: the width of the model)."""
 
-    inner: int | None = Field(None, ge=1)
+    inner: int | None = Field(None, ge=1, le=1_000_000)
     chunk: int = Field(16, ge=1)
     schedule: Literal["serial", "scan"] = "scan"
 
@@ -70,7 +72,7 @@ class MinGRUConfig(Strict):
 class FeedForwardConfig(Strict):
     """The feed-forward network of every block."""
 
-    width: int = Field(ge=1)
+    width: int = Field(ge=1, le=10_000_000)
     activation: Literal["relu", "gelu", "gelu_tanh", "squared_relu"] = "relu"
     bias: bool = True
 
@@ -86,7 +88,7 @@ class ModelConfig(Strict):
     format: Literal[1] = 1
     kind: Literal["decoder", "encoder"] = "decoder"
     vocabulary: int = Field(ge=2, le=10_000_000)
-    outputs: int | None = Field(None, ge=1)
+    outputs: int | None = Field(None, ge=1, le=10_000_000)
     context: int = Field(ge=1, le=10_000_000)
     width: int = Field(ge=1, le=1_000_000)
     layers: int = Field(ge=1, le=10_000)
@@ -124,12 +126,23 @@ class ModelConfig(Strict):
 
 
 class DataConfig(Strict):
-    """What is read, and how it becomes tokens."""
+    """What is read, and how it becomes tokens.
+
+    ``tokenizer`` is a kind to train, or the path of an existing one. ``documents`` says what
+    happens at the end of a document inside a window: ``joined`` reads on into the next,
+    ``separate`` lets neither attention nor a recurrent state cross. ``validation_tokens`` bounds
+    what each validation reads (null: all of the validation side).
+    """
 
     paths: tuple[str, ...] = Field(("stdlib",), min_length=1)
-    tokenizer: Literal["bytes", "characters", "bpe"] = "characters"
+    validation_paths: tuple[str, ...] = ()
+    text_column: str | None = None
+    encoding_errors: Literal["strict", "replace"] = "strict"
+    tokenizer: str = "characters"
     vocabulary: int = Field(4096, ge=257, description="tokens of a trained bpe tokenizer")
+    documents: Literal["joined", "separate"] = "joined"
     validation_fraction: float = Field(0.1, gt=0.0, lt=1.0)
+    validation_tokens: int | None = Field(1_000_000, ge=2)
 
 
 class TrainingConfig(Strict):
@@ -138,11 +151,22 @@ class TrainingConfig(Strict):
     ``learning_rate`` is AdamW's; the table of tokens has its own, ``embedding_learning_rate``, or
     the same where that is null.
     ``muon_learning_rate`` and ``momentum`` are those of Muon, which moves the blocks' matrices.
+    Warm-up ends by a tenth of the run, however many ``warmup_steps`` are given.
+    ``decay`` may be ``wsd``, warm-up-stable-decay: 1 - sqrt over the last ``decay_fraction`` of the
+    run, a fifth where that is null (all of the run for the others).
+
+    A step takes ``batch_size`` sequences, ``micro_batch_size`` of them at a time (null: all).
+    ``average`` is the decay of an exponential average of the weights, which is then what is
+    validated and saved. ``patience`` ends the run after so many validations without a better one.
+    ``skip_nonfinite`` steps at most may be passed over because their loss is no number; with 0 the
+    first one ends the run. A checkpoint is written with each validation, or every
+    ``checkpoint_every`` steps; the ``keep`` newest stay, and the best.
     """
 
     steps: int = Field(1000, ge=1)
     seconds: float | None = Field(None, gt=0.0)
     batch_size: int = Field(16, ge=1)
+    micro_batch_size: int | None = Field(None, ge=1)
     sequence_length: int = Field(128, ge=1)
     optimizer: Literal["adamw", "muon"] = "muon"
     learning_rate: float = Field(3e-3, gt=0.0)
@@ -152,13 +176,28 @@ class TrainingConfig(Strict):
     weight_decay: float = Field(0.0, ge=0.0)
     betas: tuple[Share, Share] = (0.9, 0.99)
     warmup_steps: int = Field(10, ge=0)
-    decay: Literal["cosine", "linear", "constant"] = "linear"
-    decay_fraction: float = Field(1.0, ge=0.0, le=1.0)
+    decay: Literal["cosine", "linear", "constant", "wsd"] = "linear"
+    decay_fraction: float | None = Field(None, ge=0.0, le=1.0)
     final_fraction: float = Field(0.0, ge=0.0, le=1.0)
     clip: float | None = Field(1.0, gt=0.0)
+    label_smoothing: Share = 0.0
+    average: Share | None = None
+    patience: int | None = Field(None, ge=1)
+    skip_nonfinite: int = Field(0, ge=0)
     precision: Literal["auto", "float32", "bfloat16"] = "auto"
     compile: bool = False
     evaluate_every: int = Field(200, ge=1)
+    checkpoint_every: int | None = Field(None, ge=1)
+    keep: int = Field(2, ge=1)
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        if self.micro_batch_size is not None and self.micro_batch_size > self.batch_size:
+            raise ValueError(
+                f"micro_batch_size is {self.micro_batch_size} and batch_size {self.batch_size}: "
+                "expected at most as many sequences at a time as a step takes"
+            )
+        return self
 
 
 class RunConfig(Strict):
@@ -177,6 +216,17 @@ class RunConfig(Strict):
 
 
 C = TypeVar("C", bound=Strict)
+# PyYAML lets through whatever its constructors come upon: KeyError for !!bool x, IndexError for
+# !!int '', AttributeError for !!timestamp x, OverflowError for a long 1:1:1.5.
+_NOT_YAML = (
+    yaml.YAMLError,
+    ValueError,
+    RecursionError,
+    LookupError,
+    AttributeError,
+    ArithmeticError,
+    TypeError,
+)
 
 
 def parse(kind: type[C], values: Mapping[str, Any], source: str) -> C:
@@ -193,10 +243,15 @@ def parse(kind: type[C], values: Mapping[str, Any], source: str) -> C:
 
 def explain(kind: type[BaseModel], error: ValidationError, source: str) -> UsageError:
     """A failed check of a section in words (see ``parse``)."""
-    lines = [_explain(kind, problem) for problem in error.errors()]
+    problems = error.errors()
+    lines = [_explain(kind, problem) for problem in problems[:_MOST_PROBLEMS]]
+    if len(problems) > len(lines):
+        lines.append(f"and {len(problems) - len(lines)} more")
     return UsageError(f"{source}: " + "\n  ".join(lines))
 
 
+_MOST_PROBLEMS = 10
+_LONGEST_SHOWN = 200
 _EXPECTED = {  # where pydantic speaks of Python
     "tuple_type": "a list, such as [a, b]",
     "too_short": "more in the list",
@@ -209,11 +264,11 @@ def _explain(kind: type[BaseModel], problem: Any) -> str:
     where = [str(part) for part in problem["loc"]]
     dotted = ".".join(where) or kind.__name__
     if problem["type"] in _EXPECTED:
-        return f"{dotted}: expected {_EXPECTED[problem['type']]} (given {problem['input']!r})"
+        return f"{dotted}: expected {_EXPECTED[problem['type']]} (given {_shown(problem['input'])})"
     if problem["type"] == "value_error":  # our own words, which say what was given
         return f"{'.'.join(where)}: {problem['ctx']['error']}".removeprefix(": ")
     if problem["type"] != "extra_forbidden":
-        given = "" if problem["type"] == "missing" else f" (given {problem['input']!r})"
+        given = "" if problem["type"] == "missing" else f" (given {_shown(problem['input'])})"
         return f"{dotted}: {problem['msg']}{given}"
     section: type[BaseModel] | None = kind
     for part in where[:-1]:
@@ -221,6 +276,11 @@ def _explain(kind: type[BaseModel], problem: Any) -> str:
         section = _section_of(field.annotation) if field else None
     known = section.model_fields if section else kind.model_fields
     return f"{dotted}: unknown key.{did_you_mean(where[-1], known)}"
+
+
+def _shown(value: object) -> str:
+    text = repr(value)
+    return text if len(text) <= _LONGEST_SHOWN else f"{text[:_LONGEST_SHOWN]} ..."
 
 
 def _section_of(annotation: Any) -> type[BaseModel] | None:
@@ -232,26 +292,69 @@ def read_yaml(path: Path) -> dict[str, Any]:
     """The mapping in a YAML file.
 
     Raises:
-        UsageError: the file is missing, unreadable, not YAML or not a mapping.
+        UsageError: the file is missing, unreadable, too large, not YAML or not a mapping.
     """
     try:
-        values = yaml.safe_load(path.read_text(encoding="utf-8"))
+        values = _parse_yaml(read_text(path))
     except OSError as error:
         raise UsageError(f"{path}: cannot read the configuration: {error.strerror}") from None
-    except (yaml.YAMLError, UnicodeDecodeError, RecursionError, ValueError) as error:
+    except _NOT_YAML as error:
         raise UsageError(f"{path}: not valid YAML: {error}") from None
     if values is None:
         return {}
     if not isinstance(values, dict) or not all(isinstance(key, str) for key in values):
         raise UsageError(f"{path}: expected a mapping of keys to values at the top level")
     try:
-        plain: dict[str, Any] = json.loads(json.dumps(values))
+        plain: dict[str, Any] = json.loads(_unfolded(values))
     except (TypeError, ValueError, RecursionError) as error:
         raise UsageError(
             f"{path}: a value is no plain data: {error}. Expected numbers, text, true, false, "
             "null, lists and mappings. Put dates in quotes."
         ) from None
     return plain
+
+
+class _Loader(yaml.SafeLoader):
+    """Plain YAML. Merge keys are refused: a few lines of them unfold to more than any memory."""
+
+    def flatten_mapping(self, node: yaml.MappingNode) -> None:
+        for key, _ in node.value:
+            if key.tag == "tag:yaml.org,2002:merge":
+                raise yaml.YAMLError("it merges (<<). Write out what is merged")
+        super().flatten_mapping(node)
+
+
+def _parse_yaml(text: str) -> Any:
+    loader = _Loader(text)
+    try:
+        return loader.get_single_data()
+    finally:
+        loader.dispose()
+
+
+def read_text(path: Path) -> str:
+    """The text of a configuration.
+
+    Raises:
+        OSError: it cannot be read.
+        ValueError: it is not UTF-8, or has more than ``LARGEST_FILE`` bytes.
+    """
+    with path.open("rb") as file:
+        data = file.read(LARGEST_FILE + 1)
+    if len(data) > LARGEST_FILE:
+        raise ValueError(f"it has more than {LARGEST_FILE // 2**20} MiB")
+    return data.decode("utf-8")
+
+
+def _unfolded(values: object) -> str:
+    """Values as JSON: a few anchors that repeat one another could fill any memory."""
+    parts, size = [], 0
+    for part in json.JSONEncoder().iterencode(values):
+        parts.append(part)
+        size += len(part)
+        if size > LARGEST_FILE:
+            raise ValueError(f"its anchors unfold to more than {LARGEST_FILE // 2**20} MiB")
+    return "".join(parts)
 
 
 def override(values: Mapping[str, Any], dotted: Sequence[tuple[str, str]]) -> dict[str, Any]:
@@ -263,8 +366,8 @@ def override(values: Mapping[str, Any], dotted: Sequence[tuple[str, str]]) -> di
     result: dict[str, Any] = json.loads(json.dumps(values))
     for key, text in dotted:
         try:
-            value = yaml.safe_load(text)
-        except (yaml.YAMLError, ValueError, RecursionError):
+            value = _parse_yaml(text)
+        except _NOT_YAML:
             raise UsageError(f"--{key}: cannot read the value {text!r}") from None
         put(result, key, value)
     return result

@@ -58,6 +58,17 @@ class Rows:
         # Padding stands at position 0: counted on, it might leave the table of positions.
         return cls(torch.where(keep_BT, positions_BT, 0), lengths_B)
 
+    @classmethod
+    def packed(cls, segments_BT: PerPosition, lengths_B: PerRow | None = None) -> "Rows":
+        """Rows of packed documents: positions begin again where the segment changes."""
+        slots_T = torch.arange(segments_BT.shape[1], device=segments_BT.device)
+        begins_BT = torch.ones_like(segments_BT, dtype=torch.bool)
+        begins_BT[:, 1:] = segments_BT[:, 1:] != segments_BT[:, :-1]
+        positions_BT = slots_T - torch.where(begins_BT, slots_T, 0).cummax(1).values
+        if lengths_B is not None:
+            positions_BT = torch.where(slots_T < lengths_B[:, None], positions_BT, 0)
+        return cls(positions_BT, lengths_B, segments_BT)
+
     @property
     def keep_BT(self) -> PerPosition | None:
         """True at real positions; None when all of them are real."""

@@ -10,13 +10,25 @@ from dataclasses import dataclass, replace
 from itertools import pairwise
 
 import torch
-from subjects import Batch, Subject, built, make_batch, schedule_count, use_schedule
+from subjects import (
+    VOCABULARY,
+    Batch,
+    Subject,
+    built,
+    make_batch,
+    schedule_count,
+    use_schedule,
+)
 from torch import Tensor, nn
 
+from phalanx.config import TrainingConfig
+from phalanx.data.batches import IGNORED
 from phalanx.layers.cross_block import CrossState
 from phalanx.models import ModelState
 from phalanx.rows import Rows
 from phalanx.states import KeyValueState, State, TensorState
+from phalanx.tasks import positions
+from phalanx.training.trainer import Trainer
 
 CAPACITY = 48
 RELATIVE = 1e-12  # of fp64
@@ -454,6 +466,47 @@ def schedules(
         use_schedule(this.module, index)
         found = measure(this, in_parallel(this, carry=subject.causal))
         equal(found, truth, f"law 5, schedule {index}, length {length}")
+
+
+def accumulation(
+    subject: Subject, kind: str = "ragged", trainer_type: type[Trainer] = Trainer
+) -> None:
+    """Law 6: gradients of a batch in micro-batches = in one piece, whatever each has of answers."""
+    batch = uneven_batch(kind)
+    whole = built(subject)
+    mean = positions.loss(whole, batch)
+    names = [name for name, _ in whole.named_parameters()]
+    gradients = torch.autograd.grad(mean, list(whole.parameters()))
+    truth = {"loss": mean.detach()}
+    truth |= {f"gradient.{n}": g for n, g in zip(names, gradients, strict=True)}
+    config = TrainingConfig(precision="float32")
+    for rows in (1, 2, 3, 7):
+        model = built(subject)
+        trainer = trainer_type(model, config, lambda step: batch)
+        trainer.micro_batch = rows
+        results = {"loss": trainer.gradients(batch, trainer.micro_batch).sum()}
+        for name, parameter in model.named_parameters():
+            results[f"gradient.{name}"] = (
+                torch.zeros_like(parameter) if parameter.grad is None else parameter.grad
+            )
+        equal(results, truth, f"law 6, {kind}, {rows} rows at a time")
+
+
+def uneven_batch(kind: str) -> positions.Batch:
+    """Seven rows with different numbers of answers, some with none: ``full``, ``ragged``,
+    ``packed``."""
+    generator = torch.Generator().manual_seed(4)
+    inputs_BT = torch.randint(VOCABULARY, (7, 9), generator=generator)
+    targets_BT = torch.randint(VOCABULARY, (7, 9), generator=generator)
+    targets_BT[torch.rand((7, 9), generator=generator) < 0.3] = IGNORED
+    targets_BT[2:4] = IGNORED
+    lengths_B = segments_BT = None
+    if kind != "full":
+        lengths_B = torch.tensor([9, 4, 0, 6, 1, 9, 3])
+        targets_BT[torch.arange(9) >= lengths_B[:, None]] = IGNORED
+    if kind == "packed":
+        segments_BT = (torch.rand((7, 9), generator=generator) < 0.3).cumsum(1)
+    return positions.Batch(inputs_BT, targets_BT, lengths_B, segments_BT)
 
 
 def batching(subject: Subject, length: int = 9) -> None:

@@ -3,7 +3,7 @@
 A defect is a mixer with one mistake, of a kind that libraries have shipped.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
@@ -26,6 +26,8 @@ from phalanx.models import build, preset
 from phalanx.rows import Rows
 from phalanx.schedules import recur
 from phalanx.states import RecurrentState
+from phalanx.tasks.positions import Batch, total
+from phalanx.training.trainer import Trainer
 
 
 @dataclass(frozen=True)
@@ -201,6 +203,41 @@ class KernelForgetsTheWindow(Attention):
             return super()._cached_mask(slots_BT, state, rows)
         finally:
             self.window = kept
+
+
+# Law 6: accumulation
+
+
+class AveragesMicroBatches(Trainer):
+    """The mean of the micro-batches' means, however many answers each has."""
+
+    def gradients(self, batch: Batch, micro_batch: int) -> Tensor:
+        parts = batch.split(micro_batch)
+        return _backward(
+            (whole := total(self.model, part)).nats / whole.answers.clamp(min=1) / len(parts)
+            for part in parts
+        )
+
+
+class CountsPositions(Trainer):
+    """Each micro-batch counts by its positions, padding and all."""
+
+    def gradients(self, batch: Batch, micro_batch: int) -> Tensor:
+        parts = batch.split(micro_batch)
+        return _backward(
+            (whole := total(self.model, part)).nats
+            / whole.answers.clamp(min=1)
+            * (part.inputs_BT.numel() / batch.inputs_BT.numel())
+            for part in parts
+        )
+
+
+def _backward(losses: Iterable[Tensor]) -> Tensor:
+    done = []
+    for loss in losses:
+        loss.backward()
+        done.append(loss.detach())
+    return torch.stack(done)
 
 
 # Law 9: batching

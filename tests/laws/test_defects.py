@@ -3,11 +3,12 @@
 import law_checks as laws
 import pytest
 import torch
-from law_defects import PLANTS, Plant
+from law_defects import PLANTS, AveragesMicroBatches, CountsPositions, Plant
 from subjects import BY_NAME
 from torch import Tensor
 
 from phalanx import states
+from phalanx.training.trainer import Trainer
 
 
 @pytest.mark.parametrize("plant", PLANTS, ids=str)
@@ -35,3 +36,10 @@ def test_a_write_in_place_that_is_lost_is_caught(monkeypatch: pytest.MonkeyPatch
     monkeypatch.setattr(states, "_scatter", lost)
     with pytest.raises(laws.LawError):
         laws.in_place(BY_NAME["attention"])
+
+
+@pytest.mark.parametrize("defect", [AveragesMicroBatches, CountsPositions], ids=str)
+@pytest.mark.parametrize("name", ["model-lstm", "encoder"])
+def test_micro_batches_of_wrong_weight_are_caught(name: str, defect: type[Trainer]) -> None:
+    with pytest.raises(laws.LawError):
+        laws.accumulation(BY_NAME[name], trainer_type=defect)

@@ -5,10 +5,11 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from subjects import ALL, CAUSAL, Subject, built, schedule_count
+from subjects import ALL, CAUSAL, MODELS, Subject, built, schedule_count
 
 ROUNDED = [torch.float32, torch.bfloat16]
 every = pytest.mark.parametrize("subject", ALL, ids=str)
+models = pytest.mark.parametrize("subject", MODELS, ids=str)
 causal = pytest.mark.parametrize("subject", CAUSAL, ids=str)
 
 
@@ -96,6 +97,12 @@ def test_law_5_schedules_uneven_rows(subject: Subject, kind: str) -> None:
     for length in (1, subject.chunk, 11):
         laws.schedules(subject, kind, length)
         laws.schedules(subject, kind, length, started=True)
+
+
+@models
+@pytest.mark.parametrize("kind", ["full", "ragged", "packed"])
+def test_law_6_accumulation(subject: Subject, kind: str) -> None:
+    laws.accumulation(subject, kind)
 
 
 @every

@@ -19,7 +19,7 @@ def blocks(name: str, language: str) -> list[str]:
 
 def brief(words: list[str]) -> list[str]:
     """The same command, made short: fewer steps, and structure alone."""
-    if words[0] == "train":
+    if words[0] == "train" and "--resume" not in words:
         return [*words, "--train.steps", "3", "--model.width", "32", "--model.layers", "1"]
     if words[0] == "compare":
         return [*words, "--only", "structure", "--size", "5000"]

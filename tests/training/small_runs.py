@@ -36,16 +36,19 @@ def rhyme_batches(tokenizer: Tokenizer, config: TrainingConfig) -> Callable[[int
     return language_modelling.batches(windows, config.batch_size)
 
 
-def rhyme_trainer(name: str, **settings: object) -> Trainer:
+def rhyme_trainer(
+    name: str, *, dropout: float = 0.0, layers: int = 2, seed: int = 0, **settings: object
+) -> Trainer:
     tokenizer = small_tokenizer()
     values = {"batch_size": 4, "sequence_length": 16, "precision": "float32", **settings}
     config = TrainingConfig.model_validate(values)
     text = language_modelling.Text.of(tokenizer, [RHYME * 2], 16)
     return Trainer(
-        small_model(name, tokenizer.vocabulary),
+        small_model(name, tokenizer.vocabulary, dropout=dropout, layers=layers),
         config,
         rhyme_batches(tokenizer, config),
         validate=lambda model: language_modelling.evaluate(model, text).as_dict(),
+        seed=seed,
     )
 
 

@@ -11,6 +11,7 @@ import torch
 from safetensors.torch import load_file, save_file
 from small_runs import PRESETS, small_model, small_tokenizer
 
+from phalanx.durable import MANIFEST, DamagedError, StorageError
 from phalanx.errors import UsageError
 from phalanx.models import Decoder
 from phalanx.training import model_directory
@@ -51,32 +52,39 @@ def test_tables_that_are_not_stored_are_filled(tmp_path: Path) -> None:
 def test_the_directory_is_the_one_that_people_know(tmp_path: Path) -> None:
     save(tmp_path / "model")
     names = {path.name for path in (tmp_path / "model").iterdir()}
-    assert names == {"config.json", "model.safetensors", "tokenizer.json", "README.md"}
+    assert names == {"config.json", "model.safetensors", "tokenizer.json", "README.md", MANIFEST}
     assert [path.name for path in tmp_path.iterdir()] == ["model"]  # nothing temporary is left
     assert json.loads((tmp_path / "model" / "config.json").read_text())["format"] == 1
     assert "1.5" in (tmp_path / "model" / "README.md").read_text()
 
 
-def test_saving_again_replaces(tmp_path: Path) -> None:
+def test_a_directory_that_exists_is_never_written_into(tmp_path: Path) -> None:
     save(tmp_path / "model", "lstm")
-    save(tmp_path / "model", "gru")
-    assert read_model(tmp_path / "model", CPU).description.model.mixers == ("gru",)
+    with pytest.raises(StorageError, match="exists already"):
+        save(tmp_path / "model", "gru")
+    assert read_model(tmp_path / "model", CPU).description.model.mixers == ("lstm",)
     assert [path.name for path in tmp_path.iterdir()] == ["model"]
 
 
-def test_a_failed_save_leaves_the_former_model(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    save(tmp_path / "model", "lstm")
-
+def test_a_failed_save_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def full(*_: object, **__: object) -> None:
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(model_directory, "save_file", full)
-    with pytest.raises(OSError, match="No space"):
+    with pytest.raises(StorageError, match=r"No space left on device\. Free some space"):
         save(tmp_path / "model", "gru")
-    assert read_model(tmp_path / "model", CPU).description.model.mixers == ("lstm",)
-    assert [path.name for path in tmp_path.iterdir()] == ["model"]
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("name", ["config.json", "model.safetensors", "README.md", MANIFEST])
+def test_a_change_of_any_byte_is_seen(name: str, tmp_path: Path) -> None:
+    save(tmp_path / "model")
+    file = tmp_path / "model" / name
+    data = bytearray(file.read_bytes())
+    data[len(data) // 2] ^= 1
+    file.write_bytes(data)
+    with pytest.raises(DamagedError, match=str(file)):
+        read_model(tmp_path / "model", CPU)
 
 
 def test_loading_leaves_torch_s_random_state_alone(tmp_path: Path) -> None:
@@ -193,6 +201,7 @@ def test_a_broken_directory_is_a_usage_error(defect: str, tmp_path: Path) -> Non
     path = tmp_path / "model"
     save(path)
     read_model(path, CPU)
+    (path / MANIFEST).unlink()  # as in a directory that other hands put together
     damage, said = BROKEN[defect]
     damage(path)
     with pytest.raises(UsageError, match=said) as caught:

@@ -1,5 +1,7 @@
 """Each parameter is in the group that it belongs to, by the type of its module."""
 
+import copy
+
 import pytest
 import torch
 from small_runs import PRESETS, small_model
@@ -7,7 +9,7 @@ from small_runs import PRESETS, small_model
 from phalanx.config import TrainingConfig
 from phalanx.models import build, preset
 from phalanx.training.muon import Muon
-from phalanx.training.optimizers import hidden_matrices, make_optimizers, set_rate
+from phalanx.training.optimizers import hidden_matrices, make_optimizers, set_rate, state_tensors
 
 
 @pytest.mark.parametrize(
@@ -76,3 +78,36 @@ def test_the_table_of_tokens_has_its_own_rate_where_one_is_given() -> None:
         groups = [g for each in make_optimizers(model, config) for g in each.param_groups]
         (mine,) = [g for g in groups if any(p is model.embedding.weight for p in g["params"])]
         assert mine["lr"] == expected
+
+
+@pytest.mark.parametrize("optimizer", ["muon", "adamw"])
+def test_states_are_there_before_the_first_step_as_torch_would_make_them(optimizer: str) -> None:
+    model = small_model("transformer", 20)
+    other = copy.deepcopy(model)
+    config = TrainingConfig(optimizer=optimizer)
+    ours, theirs = make_optimizers(model, config), make_optimizers(other, config)
+    theirs[0].state.clear()  # AdamW makes its own in the first step
+    before = state_tensors(ours, model)
+    assert not any(tensor.any() for tensor in before.values())
+    for each, optimizers in ((model, ours), (other, theirs)):
+        for parameter in each.parameters():
+            parameter.grad = torch.ones_like(parameter)
+        for one in optimizers:
+            one.step()
+    made = state_tensors(theirs, other)
+    assert made.keys() == before.keys()
+    for name, tensor in state_tensors(ours, model).items():
+        assert (tensor.dtype, tensor.stride()) == (made[name].dtype, made[name].stride())
+        assert torch.equal(tensor, made[name]), name
+
+
+def test_states_have_the_names_of_their_parameters() -> None:
+    model = small_model("transformer-2017", 20)  # its output is its table of tokens
+    names = {name for name, _ in model.named_parameters()}
+    tensors = state_tensors(make_optimizers(model, TrainingConfig()), model)
+    kinds = {key.split(".", 2)[2]: key for key in tensors}
+    assert kinds.keys() == names
+    assert tensors["adamw.exp_avg.embedding.weight"].shape == model.embedding.weight.shape
+    assert sum(key.startswith("muon.momentum_buffer.blocks.") for key in tensors) == len(
+        hidden_matrices(model)
+    )

@@ -31,6 +31,20 @@ def test_linear_decay_of_the_last_part() -> None:
     assert shares[60:] == pytest.approx([1 - n / 40 for n in range(40)])
 
 
+def test_warm_up_stable_decay() -> None:
+    config = TrainingConfig(steps=100, warmup_steps=4, decay="wsd", final_fraction=0.1)
+    shares = along(config)
+    assert shares[:4] == pytest.approx([0.2, 0.4, 0.6, 0.8])
+    assert shares[4:81] == [1.0] * 77
+    assert shares[80:] == pytest.approx([0.1 + 0.9 * (1 - math.sqrt(n / 20)) for n in range(20)])
+    assert rate(config, 100, 1.0) == pytest.approx(0.1)
+
+
+def test_warm_up_stable_decay_over_another_part() -> None:
+    config = TrainingConfig(steps=100, warmup_steps=0, decay="wsd", decay_fraction=0.5)
+    assert along(config)[50:] == pytest.approx([1 - math.sqrt(n / 50) for n in range(50)])
+
+
 def test_constant_stays() -> None:
     config = TrainingConfig(steps=50, warmup_steps=0, decay="constant")
     assert set(along(config)) == {1.0}

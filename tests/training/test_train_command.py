@@ -15,6 +15,7 @@ from small_runs import RHYME
 
 from phalanx import runs
 from phalanx.cli.main import main
+from phalanx.durable import MANIFEST
 
 QUICK = ["--model.width", "16", "--model.layers", "1", "--train.sequence_length", "16"]
 QUICK += ["--train.batch_size", "4", "--train.evaluate_every", "4"]
@@ -36,17 +37,14 @@ def test_train_then_evaluate_then_load(text: Path, tmp_path: Path, capsys: Captu
     path = tmp_path / "run"
     assert train(text, "-o", str(path), "--steps", "10", "--preset", "gru", "--json") == 0
     printed = capsys.readouterr()
-    result = json.loads(printed.out)
-    assert result["steps"] == 10
-    assert result["tokens"] == 640
+    *events, result = map(json.loads, printed.out.splitlines())
+    assert (result["kind"], result["steps"], result["tokens"]) == ("summary", 10, 640)
+    assert result["ended"] == "steps"
     assert "step 8" in printed.err
-    assert {entry.name for entry in path.iterdir()} == {
-        "config.yaml",
-        "metrics.jsonl",
-        "best",
-        "last",
-    }
+    names = {"config.yaml", "metrics.jsonl", "checkpoints", "best", "last", ".lock"}
+    assert {entry.name for entry in path.iterdir()} == names
     lines = [json.loads(line) for line in (path / "metrics.jsonl").read_text().splitlines()]
+    assert lines == events
     assert [line["kind"] for line in lines].count("step") == 10
     assert [line["step"] for line in lines if line["kind"] == "validation"] == [4, 8, 10]
     assert min(v["loss"] for v in lines if v["kind"] == "validation") == result["best"]["loss"]
@@ -248,8 +246,9 @@ def test_signals_finish_the_step_and_save(
     assert result == code
     steps = json.loads((path / "last" / "config.json").read_text())["figures"]["steps"]
     lines = [json.loads(line) for line in (path / "metrics.jsonl").read_text().splitlines()]
-    assert lines[-1]["step"] == steps >= 2
-    assert "last" in capsys.readouterr().err
+    assert lines[-1] == {**lines[-1], "kind": "end", "reason": "interrupted", "step": steps}
+    assert steps >= 2
+    assert f"--resume {path}" in capsys.readouterr().err
     runs.load(path / "last")
     assert signal.getsignal(signal.SIGINT) is before
 
@@ -264,7 +263,7 @@ def test_unknown_characters_are_counted_and_warned_of(
     capsys.readouterr()
     assert main(["evaluate", str(path), "--data", str(other)]) == 0
     printed = capsys.readouterr()
-    assert "4 of 9 characters are unknown" in printed.err
+    assert "3 of 8 characters are unknown" in printed.err
     assert "perplexity" in printed.out
 
 
@@ -272,6 +271,7 @@ def test_a_diverged_model_is_not_evaluated(text: Path, tmp_path: Path, capsys: C
     path = tmp_path / "run"
     assert train(text, "-o", str(path), "--steps", "1") == 0
     weights = path / "best" / "model.safetensors"
+    (path / "best" / MANIFEST).unlink()
     broken = {name: t * float("nan") for name, t in load_file(weights).items()}
     save_file(broken, weights, metadata={"format": "pt"})
     capsys.readouterr()

@@ -6,6 +6,8 @@ import pytest
 import torch
 from small_runs import PRESETS, rhyme_trainer, weights_of
 
+from phalanx.errors import PhalanxError
+from phalanx.tasks.positions import Batch, total
 from phalanx.training import trainer as trainer_module
 from phalanx.training.trainer import DivergedError, Step, Trainer, Validation
 
@@ -104,6 +106,88 @@ def test_stop_ends_after_the_step_under_way() -> None:
             trainer.stop()
     assert seen == [Step, Step]
     assert trainer.steps == 2
+
+
+def test_a_validation_that_was_not_made_is_made_when_it_goes_on() -> None:
+    trainer = rhyme_trainer("gru", steps=4, evaluate_every=2)
+    for _ in trainer.events():
+        if trainer.steps == 2:
+            trainer.stop()
+    assert trainer.end_reason == "interrupted"
+    assert trainer.validation_due
+    assert not trainer.finished
+    trainer.interrupted = False
+    assert trainer.end_reason is None
+    seen = [(type(event), event.step) for event in trainer.events()]
+    assert seen == [(Validation, 2), (Step, 3), (Step, 4), (Validation, 4)]
+    assert trainer.finished
+    assert trainer.end_reason == "steps"
+    assert list(trainer.events()) == []
+
+
+def test_a_run_that_is_stopped_at_its_end_has_its_validation_left() -> None:
+    trainer = rhyme_trainer("gru", steps=2)
+    for _ in trainer.events():
+        if trainer.steps == 2:
+            trainer.stop()
+    assert (trainer.finished, trainer.end_reason) == (False, "interrupted")
+    trainer.interrupted = False
+    assert [type(event) for event in trainer.events()] == [Validation]
+    assert trainer.end_reason == "steps"
+
+
+def test_a_step_without_memory_is_taken_again_in_smaller_parts() -> None:
+    trainer, whole = (rhyme_trainer("gru", steps=3, batch_size=4) for _ in range(2))
+    whole.micro_batch = 1
+    exact, said = trainer._total, []
+    trainer.say = said.append
+
+    def tight(*arguments: object) -> object:
+        batch = arguments[1]
+        assert isinstance(batch, Batch)
+        if len(batch.inputs_BT) > 1 or not room.pop(0):
+            raise MemoryError
+        return exact(*arguments)  # type: ignore[arg-type]  # as they came
+
+    trainer._total = tight  # type: ignore[assignment]  # the same arguments
+    room = [True, True, False, *[True] * 4]
+    with pytest.raises(PhalanxError, match="Out of memory with one sequence at a time"):
+        trainer.step()  # after two parts of it
+    assert trainer.step().loss == whole.step().loss
+    assert (trainer.steps, trainer.micro_batch) == (1, 1)
+    assert "out of memory with 4 sequences at a time; going on with 2" in said[0]
+    assert torch.equal(weights_of(trainer.model), weights_of(whole.model))
+
+
+def test_patience_ends_a_run_that_gets_no_better() -> None:
+    trainer = rhyme_trainer("gru", steps=100, evaluate_every=2, patience=3)
+    losses = iter([5.0, 4.0, 4.0, 4.5, 3.0, float("nan"), 3.0, 3.1, 2.0])
+    trainer.validate = lambda model: {"loss": next(losses)}
+    validations = [e for e in trainer.events() if isinstance(e, Validation)]
+    assert [v.best for v in validations] == [True, True, False, False, True, False, False, False]
+    assert (trainer.steps, trainer.best_step, trainer.best_loss) == (16, 10, 3.0)
+    assert trainer.finished
+    assert trainer.end_reason == "patience"
+
+
+def test_the_clock_is_a_reason_to_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = iter(float(n) for n in range(10_000))
+    monkeypatch.setattr(trainer_module.time, "perf_counter", lambda: next(clock))
+    trainer = rhyme_trainer("gru", steps=1000, seconds=3.0)
+    assert [type(event) for event in trainer.events()] == [Step, Step, Step, Validation]
+    assert trainer.end_reason == "seconds"
+
+
+def test_labels_are_smoothed_in_training_alone() -> None:
+    trainer = rhyme_trainer("gru", steps=60, label_smoothing=0.3)
+    *_, judged = trainer.events()
+    batch = trainer.batches(60)
+    with torch.no_grad():
+        smoothed, plain = (total(trainer.model, batch, share) for share in (0.3, 0.0))
+    step = trainer.step()
+    assert step.loss == pytest.approx(float(smoothed.nats / smoothed.answers))
+    assert step.loss > judged.loss + 0.3
+    assert judged.loss == pytest.approx(float(plain.nats / plain.answers), abs=0.3)
 
 
 @pytest.mark.parametrize("name", PRESETS)

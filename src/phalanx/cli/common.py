@@ -4,15 +4,15 @@ Importing this must stay cheap: it is paid by every ``--help``. No torch, no pyd
 """
 
 import json
-import math
 import re
 import sys
 from collections.abc import Mapping, Sequence
-from typing import Annotated
+from typing import Annotated, Any
 
-from cyclopts import Parameter
+from cyclopts import Parameter, Token, convert
 
 from phalanx.errors import UsageError
+from phalanx.jsonable import finite
 
 Device = Annotated[str, Parameter(help="Where to compute: auto, cpu or cuda.")]
 Json = Annotated[
@@ -63,17 +63,20 @@ def split_overrides(arguments: Sequence[str]) -> tuple[list[str], list[tuple[str
     return others, overrides
 
 
+def convert_strictly(kind: Any, tokens: Sequence[Token]) -> Any:
+    """Convert the words of an option to its type, and round nothing to a whole number."""
+    if kind in (int, int | None):
+        for token in tokens:
+            try:
+                int(token.value)
+            except ValueError:
+                raise ValueError(f"expected a whole number (given {token.value!r}).") from None
+    return convert(kind, tokens)
+
+
 def print_json(data: Mapping[str, object]) -> None:
     """Print data on stdout as one JSON document; a figure that is not finite is null."""
-    print(json.dumps(_finite(data), indent=2, ensure_ascii=False, allow_nan=False))
-
-
-def _finite(value: object) -> object:
-    if isinstance(value, Mapping):
-        return {key: _finite(inner) for key, inner in value.items()}
-    if isinstance(value, list | tuple):
-        return [_finite(inner) for inner in value]
-    return None if isinstance(value, float) and not math.isfinite(value) else value
+    print(json.dumps(finite(data), indent=2, ensure_ascii=False, allow_nan=False))
 
 
 def note(text: str) -> None:

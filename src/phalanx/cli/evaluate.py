@@ -2,7 +2,7 @@
 
 import math
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 from cyclopts import Parameter
 
@@ -15,6 +15,8 @@ def evaluate(
     /,
     *,
     data: Annotated[list[str], Parameter(consume_multiple=True)],
+    text_column: str | None = None,
+    encoding_errors: Literal["strict", "replace"] = "strict",
     device: Device = "auto",
     json: Json = False,
 ) -> None:
@@ -29,15 +31,19 @@ def evaluate(
         A run directory, or a model directory (config.json, model.safetensors, tokenizer.json).
     data
         Text files, directories, globs, or stdlib.
+    text_column
+        The column of rows that holds the text. Default: text, content, body and the like.
+    encoding_errors
+        strict refuses what is not UTF-8, replace goes on with U+FFFD in its stead.
     """
     from phalanx.runs import load
     from phalanx.tasks.language_modelling import evaluate as score_of
 
     run = load(model, device)
-    text = run.text(paths=data)
+    text = run.text(paths=data, text_column=text_column, encoding_errors=encoding_errors)
     if text.unknown:
         note(
-            f"warning: {text.unknown:,} of {text.windows.positions + 1:,} characters are unknown "
+            f"warning: {text.unknown:,} of {text.windows.positions:,} characters are unknown "
             "to the model's tokenizer; figures of models with other tokenizers do not compare"
         )
     score = score_of(run.model, text)

@@ -12,10 +12,10 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from types import FrameType
 
-from cyclopts import App, CycloptsError, Group
+from cyclopts import App, CycloptsError, Group, Parameter
 
 from phalanx import __version__
-from phalanx.cli.common import split_overrides
+from phalanx.cli.common import convert_strictly, split_overrides
 from phalanx.errors import PhalanxError, UsageError, did_you_mean
 
 FAILURE, INTERRUPTED, TERMINATED = 1, 130, 143
@@ -24,6 +24,9 @@ VERBS = {
     "train": "Train a model on text.",
     "evaluate": "Measure a trained model on text.",
     "generate": "Let a trained model continue a text.",
+    "runs": "List runs with their figures.",
+    "plot": "Draw the curves of runs.",
+    "data": "Look at text before anything is trained on it.",
     "compare": "Compare architectures: what is parallel by structure, and what is fast here.",
     "doctor": "Show what this machine offers, and what that means.",
 }
@@ -37,6 +40,7 @@ def make_app() -> App:
         help="Train, run, compare and profile sequence models, from the RNN to the Transformer.",
         version=__version__,
         help_format="plaintext",
+        default_parameter=Parameter(converter=convert_strictly),
     )
     for place, (verb, summary) in enumerate(VERBS.items()):
         app.command(f"phalanx.cli.{verb}:{verb}", name=verb, help=summary, sort_key=place)

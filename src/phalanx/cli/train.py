@@ -1,24 +1,21 @@
 """``phalanx train``: train a language model on text."""
 
-import signal
-import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack
+from dataclasses import dataclass
 from pathlib import Path
-from types import FrameType
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from cyclopts import Parameter
 
 from phalanx.cli.common import Json, Overrides, note, print_json
+from phalanx.cli.interruption import interruption
+from phalanx.errors import UsageError
 
 if TYPE_CHECKING:
     from phalanx.config import RunConfig
     from phalanx.training.run import Prepared
-    from phalanx.training.trainer import Trainer
 
 _REACH = 0.1  # how far from the size that was asked for nothing needs to be said
-EXIT_CODES = {signal.SIGINT: 130, signal.SIGTERM: 143}
 
 
 def train(
@@ -28,10 +25,17 @@ def train(
     preset: str | None = None,
     size: int | None = None,
     tokenizer: str | None = None,
+    validation: Annotated[
+        list[str] | None, Parameter(consume_multiple=True, negative=())
+    ] = None,
+    text_column: str | None = None,
+    encoding_errors: Literal["strict", "replace"] | None = None,
     steps: int | None = None,
     seconds: float | None = None,
     seed: int | None = None,
     device: str | None = None,
+    resume: str | None = None,
+    tensorboard: Annotated[bool, Parameter(negative=())] = False,
     dry_run: Annotated[bool, Parameter(negative=())] = False,
     json: Json = False,
     overrides: Overrides = (),
@@ -40,7 +44,9 @@ def train(
 
     Any setting of the configuration can be given as a dotted option, such as --train.batch_size 32
     or --model.width 64; --dry-run shows them all. Ctrl-C ends the run after the step under way and
-    saves the model.
+    saves it, a second one ends it at once; --resume goes on where it was, to the same weights bit
+    for bit as if it had never been interrupted (on one machine, with one number of threads, unless
+    --seconds ends it: then the clock decides how far it gets).
 
     Parameters
     ----------
@@ -56,7 +62,15 @@ def train(
     size
         About how many parameters outside the embeddings.
     tokenizer
-        characters, bytes or bpe.
+        characters, bytes or bpe, or the path of an existing one: a tokenizer.json, GPT-2's
+        vocab.json and merges.txt, BERT's vocab.txt, or a directory that holds them.
+    validation
+        Files, directories or globs to validate on, named last. Default: a tenth of the text, held
+        out.
+    text_column
+        The column of CSV, TSV, JSONL and Parquet that holds the text.
+    encoding_errors
+        What to do about bytes that are not UTF-8: strict refuses, replace goes on.
     steps
         Optimizer steps, the same as --train.steps.
     seconds
@@ -65,45 +79,112 @@ def train(
         Fixes the weights at the start and the order of the text.
     device
         Where to compute: auto, cpu or cuda.
+    resume
+        A run directory: go on with that run as it is configured. Or auto: give the same command
+        again, which starts the run or goes on with it.
+    tensorboard
+        Write the curves for TensorBoard too, into the run directory.
     dry_run
         Show parameters, FLOPs, memory, steps and the resolved configuration, and train nothing.
+    json
+        Print what happens as JSON on stdout, one object a line, the summary last.
     """
     flags = {
         "preset": preset,
         "size": size,
         "data.tokenizer": tokenizer,
+        "data.validation_paths": validation,
+        "data.text_column": text_column,
+        "data.encoding_errors": encoding_errors,
         "train.steps": steps,
         "train.seconds": seconds,
         "seed": seed,
         "device": device,
     }
-    wanted = _configure(config, texts, flags, overrides)
-    path = output or Path("runs") / _name(wanted.data.paths[0])
-    from phalanx.training.run import check_free, prepare
+    asked = _Asked(texts, config, flags, overrides)
+    path, wanted, saved = _resolve(asked, output, resume)
+    from phalanx.training.resume import changes
+    from phalanx.training.run import prepare
+    from phalanx.training.run_directory import check_free, check_not_in_use
 
     if not dry_run:
-        check_free(path)
+        check_not_in_use(path)
+        if saved is None:
+            check_free(path)
     prepared = prepare(wanted)
+    for change in changes(saved, prepared.config) if saved is not None else ():
+        note(f"changed: {change}")
     _describe(prepared, wanted.size)
-    return _estimate(prepared, json) if dry_run else _train(prepared, path, json)
+    return (
+        _estimate(prepared, json) if dry_run else _train(prepared, path, resume, tensorboard, json)
+    )
 
 
-def _configure(
-    file: Path | None,
-    texts: tuple[str, ...],
-    flags: dict[str, Any],
-    overrides: tuple[tuple[str, str], ...],
-) -> "RunConfig":
+@dataclass(frozen=True)
+class _Asked:
+    """What the command line says of the configuration."""
+
+    texts: tuple[str, ...]
+    file: Path | None
+    flags: dict[str, Any]
+    overrides: tuple[tuple[str, str], ...]
+
+    def __bool__(self) -> bool:
+        given = any(value is not None for value in self.flags.values())
+        return bool(self.texts or self.file or self.overrides) or given
+
+
+def _resolve(
+    asked: _Asked, output: Path | None, resume: str | None
+) -> tuple[Path, "RunConfig", "RunConfig | None"]:
+    """The run directory, the configuration, and that of the run to go on with, if there is one."""
+    from phalanx.training.resume import adopt
+    from phalanx.training.run_directory import is_run, read_config
+
+    if resume is None or resume == "auto":
+        wanted = _configure(asked, {})
+        path = output or Path("runs") / _name(wanted.data.paths[0])
+        if resume is None or not is_run(path):
+            return path, wanted, None
+        saved = read_config(path)
+        return path, adopt(wanted, saved) if asked else saved, saved
+    path = Path(resume)
+    if asked.file is not None or output not in (None, path):
+        raise UsageError(
+            f"--resume {resume} goes on with that run as it is configured. Expected neither "
+            "--config nor another --output. Leave them out, or say --resume auto."
+        )
+    if not is_run(path):
+        raise UsageError(
+            f"{path}: no run to go on with: it has no config.yaml. Expected a run directory of "
+            f"`phalanx train`, or auto. {_nearby(path)}"
+        )
+    saved = read_config(path)
+    return path, _configure(asked, saved.model_dump(mode="json")), saved
+
+
+def _nearby(path: Path) -> str:
+    """What to do about a path that is no run: a checkpoint lies inside of one."""
+    from phalanx.training.run_directory import is_run
+
+    runs = [parent for parent in path.parents[:2] if is_run(parent)]
+    return f"Did you mean the run it lies in, {runs[0]}?" if runs else "Check the path."
+
+
+def _configure(asked: _Asked, base: dict[str, Any]) -> "RunConfig":
     from phalanx.config import RunConfig, override, parse, put, read_yaml
 
-    values = override(read_yaml(file) if file else {}, ())
-    for key, value in flags.items():
+    values = override(read_yaml(asked.file) if asked.file else base, ())
+    for key, value in asked.flags.items():
         if value is not None:
             put(values, key, value)
-    if texts:
-        put(values, "data.paths", list(texts))
-    source = str(file) if file else "configuration"
-    return parse(RunConfig, override(values, overrides), source)
+    if asked.texts:
+        put(values, "data.paths", list(asked.texts))
+    options = asked.overrides or any(value is not None for value in asked.flags.values())
+    source = "configuration"
+    if asked.file:
+        source = f"{asked.file} and the options given" if options else str(asked.file)
+    return parse(RunConfig, override(values, asked.overrides), source)
 
 
 def _name(text: str) -> str:
@@ -114,6 +195,7 @@ def _name(text: str) -> str:
 
 def _describe(prepared: "Prepared", size: int | None) -> None:
     from phalanx.models import count
+    from phalanx.training.ignored import ignored
 
     corpus, config = prepared.corpus, prepared.config
     total, outside = count(prepared.model_config)
@@ -125,6 +207,8 @@ def _describe(prepared: "Prepared", size: int | None) -> None:
         f"({prepared.tokenizer.kind}, vocabulary {prepared.tokenizer.vocabulary}); "
         f"sha256 {corpus.digest[:12]}"
     )
+    for text in (*corpus.notes, *ignored(config)):
+        note(f"warning: {text}")
     note(
         f"model: {config.preset}, {total:,} parameters ({outside:,} outside the embeddings), "
         f"{config.train.precision} on {config.device}"
@@ -132,9 +216,10 @@ def _describe(prepared: "Prepared", size: int | None) -> None:
     if size is not None and abs(outside / size - 1) > _REACH:
         note(f"warning: {size:,} parameters were asked for; this is the nearest to it")
     if prepared.validation.unknown:
+        what = "characters" if prepared.tokenizer.kind == "characters" else "words"
         note(
-            f"warning: {prepared.validation.unknown:,} characters of the validation text do not "
-            "occur in the training text and count as unknown; --tokenizer bytes knows them all"
+            f"warning: {prepared.validation.unknown:,} {what} of the validation text are unknown "
+            "to the tokenizer; --tokenizer bytes knows all text"
         )
 
 
@@ -143,23 +228,30 @@ def _estimate(prepared: "Prepared", json: bool) -> int:
 
     from phalanx.config import to_yaml
     from phalanx.training.estimate import estimate
+    from phalanx.training.precision import choose_device
 
     config = prepared.config
-    cost = estimate(prepared.model_config, config.train)
+    packed = config.data.documents == "separate"
+    cost = estimate(
+        prepared.model_config, config.train, device=choose_device(config.device), packed=packed
+    )
     if json:
         resolved = config.model_dump(mode="json")
         print_json({**asdict(cost), "steps": config.train.steps, "config": resolved})
         return 0
     tokens = cost.tokens_per_step * config.train.steps
     seconds = config.train.seconds
+    work = cost.flops_per_step / 1e9
+    ours, others = cost.memory_bytes / 2**20, cost.baseline_bytes / 2**20
     budget = f", or {seconds:g} seconds if they end first" if seconds else ""
     epochs = tokens / len(prepared.tokens)
     print(
         f"parameters       {cost.parameters:,} "
         f"({cost.non_embedding_parameters:,} outside the embeddings)\n"
-        f"work a step      {cost.flops_per_step / 1e9:,.2f} GFLOP in matrix products "
+        f"work a step      {work:,.{2 if work > 0.1 else 5}f} GFLOP in matrix products "
         "(2 a multiply-add, forward and backward)\n"
-        f"memory           about {cost.memory_bytes / 2**20:,.0f} MiB beside torch and the text\n"
+        f"memory           about {ours + others:,.0f} MiB at the peak: {ours:,.0f} for the "
+        f"training, {others:,.0f} for torch and the program\n"
         f"steps            {config.train.steps:,}{budget}\n"
         f"tokens           {cost.tokens_per_step:,} a step, {tokens:,} in all "
         f"({epochs:.1f} times the text)\n"
@@ -168,17 +260,56 @@ def _estimate(prepared: "Prepared", json: bool) -> int:
     return 0
 
 
-def _train(prepared: "Prepared", path: Path, json: bool) -> int:
+def _train(
+    prepared: "Prepared", path: Path, resume: str | None, tensorboard: bool, json: bool
+) -> int:
+    from phalanx.jsonable import dumps
+    from phalanx.training.events import Resume
+    from phalanx.training.metrics import JsonLines, MetricsLog
+    from phalanx.training.probe import validation_seconds
     from phalanx.training.progress import make_progress
-    from phalanx.training.run import RunDirectory, make_trainer, summary, train
+    from phalanx.training.run import make_trainer
+    from phalanx.training.run_directory import RunDirectory, check_free, is_run
+    from phalanx.training.session import Record, ValidationLeft, summary, train
 
-    directory = RunDirectory(path, prepared)
-    trainer = make_trainer(prepared)
-    with _stopping(trainer) as stopped_by:
-        outcome = train(trainer, directory, make_progress(trainer))
-    result = summary(prepared, trainer, outcome, path)
+    with ExitStack() as stack:
+        directory = stack.enter_context(RunDirectory(path, prepared))
+        begun = is_run(path)
+        if resume is None or not begun:
+            check_free(path)  # once more: another process may have been faster
+        trainer = make_trainer(prepared, say=note)
+        resumed = directory.resume(trainer) if resume is not None else None
+        for text in resumed.notes if resumed else ():
+            note(f"warning: {text}")
+        if begun and not resumed:
+            note(f"{path}: no checkpoint yet; the run begins at its first step")
+        directory.write_config()
+        at = trainer.steps if resume is not None else None
+        log = stack.enter_context(MetricsLog(path, at, trainer.validated))
+        others: list[Record] = [JsonLines()] if json else []
+        if tensorboard:
+            from phalanx.training.tensorboard import TensorBoardLog
+
+            others.append(stack.enter_context(TensorBoardLog(path, at)))
+        if resumed:
+            note(f"going on from {resumed.path}, step {trainer.steps:,}")
+            for record in (log, *others):
+                record.write(Resume(trainer.steps, trainer.tokens, trainer.seconds))
+        progress = make_progress(
+            trainer, lambda: validation_seconds(trainer.model, prepared.validation)
+        )
+
+        def stop() -> None:
+            trainer.stop()
+            # A validation may take long and leaves the weights alone: nothing is lost.
+            if trainer.validating:
+                raise ValidationLeft
+
+        with interruption(stop) as interrupted:
+            outcome = train(trainer, directory, log, progress, others)
+        result = summary(trainer, directory, outcome)
     if json:
-        print_json(result)
+        print(dumps({"kind": "summary", **result}))
     else:
         best = result["best"]
         figures = (
@@ -189,31 +320,8 @@ def _train(prepared: "Prepared", path: Path, json: bool) -> int:
         )
         print(f"{path}: {figures}; {trainer.steps} steps in {trainer.seconds:.1f} s")
         print(f'Next: phalanx generate {path} --prompt "..."')
-    if stopped_by:
-        note(f"phalanx: {stopped_by[0].name} after step {trainer.steps}; saved {path / 'last'}")
-        return EXIT_CODES[stopped_by[0]]
-    return 0
-
-
-@contextmanager
-def _stopping(trainer: "Trainer") -> Iterator[list[signal.Signals]]:
-    """Let Ctrl-C and SIGTERM end the run after the step under way; a second one ends it at once."""
-    received: list[signal.Signals] = []
-    if threading.current_thread() is not threading.main_thread():
-        yield received  # signals are somebody else's
-        return
-
-    def stop(number: int, frame: FrameType | None) -> None:
-        again = bool(received)
-        received.append(signal.Signals(number))
-        trainer.stop()
-        # A validation may take long and leaves the weights alone: nothing is lost by leaving it.
-        if again or trainer.validating:
-            raise KeyboardInterrupt
-
-    before = {number: signal.signal(number, stop) for number in EXIT_CODES}
-    try:
-        yield received
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
+    if interrupted.signal is not None:
+        name = interrupted.signal.name
+        note(f"phalanx: {name} after step {trainer.steps}; saved {path / 'last'}")
+        note(f"Go on with: phalanx train --resume {path}")
+    return interrupted.exit_code

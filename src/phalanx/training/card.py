@@ -1,6 +1,5 @@
 """The README.md of a model directory: what the model is, and the figures that it reached."""
 
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from phalanx.data.tokenizers import Tokenizer
@@ -11,9 +10,9 @@ if TYPE_CHECKING:
 
 
 def model_card(
-    path: Path, description: "Description", model: SequenceModel, tokenizer: Tokenizer
+    name: str, description: "Description", model: SequenceModel, tokenizer: Tokenizer
 ) -> str:
-    """The card as Markdown."""
+    """The card as Markdown, under the title ``name``."""
     total, outside = model.parameter_counts()
     config = description.model
     facts = {
@@ -24,16 +23,22 @@ def model_card(
         "parameters": f"{total:,} ({outside:,} outside the tables of tokens and positions)",
         "tokenizer": f"{tokenizer.kind}, {tokenizer.vocabulary} tokens",
     }
-    facts |= {key.replace("_", " "): f"{value}" for key, value in description.training.items()}
+    facts |= {key.replace("_", " "): _words(value) for key, value in description.training.items()}
     figures = {
         key.replace("_", " "): "not finite" if value is None else f"{value:,.6g}"
         for key, value in description.figures.items()
     }
-    parts = [f"# {path.parent.name}/{path.name}", "Trained with phalanx.", _table(facts)]
+    parts = [f"# {name}", "Trained with phalanx.", _table(facts)]
     if figures:
         parts += ["## Figures", _table(figures)]
     parts += ["## Use", _use(description.task)]
     return "\n\n".join(parts) + "\n"
+
+
+def _words(value: object) -> str:
+    if isinstance(value, dict):
+        return ", ".join(f"{name} {_words(entry)}" for name, entry in value.items())
+    return f"{value}"
 
 
 def _use(task: str) -> str:

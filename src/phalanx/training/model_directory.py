@@ -2,8 +2,6 @@
 
 import json
 import math
-import os
-import shutil
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -11,9 +9,11 @@ from typing import Any, Literal
 import torch
 from safetensors.torch import save_file
 
-from phalanx.config import ModelConfig, Strict, parse
-from phalanx.data.tokenizers import Tokenizer
+from phalanx import durable
+from phalanx.config import ModelConfig, Strict, parse, read_text
+from phalanx.data.tokenizers import Tokenizer, load_tokenizer
 from phalanx.errors import UsageError
+from phalanx.jsonable import finite
 from phalanx.models import Decoder, Encoder, build
 from phalanx.training.card import model_card
 from phalanx.training.tensors import read_header, read_weights
@@ -57,42 +57,45 @@ class Stored:
 def save_model(
     path: Path, model: Decoder | Encoder, tokenizer: Tokenizer, description: Description
 ) -> None:
-    """Write a model directory; a reader sees the former one or the new one, never a part.
+    """Make a model directory, sealed with a manifest: it is there whole or not at all.
 
-    A crash between two renames leaves the former one as ``.<name>.former`` beside it.
+    Raises:
+        StorageError: ``path`` exists already, or cannot be written.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    former = path.with_name(f".{path.name}.former")
-    shutil.rmtree(temporary, ignore_errors=True)
-    temporary.mkdir()
-    try:
-        text = json.dumps(_finite(description.model_dump(mode="json")), indent=2, allow_nan=False)
-        (temporary / CONFIG).write_text(text + "\n", encoding="utf-8")
-        tensors = {name: t.detach().cpu().contiguous() for name, t in model.state_dict().items()}
-        save_file(tensors, temporary / WEIGHTS, metadata={"format": "pt"})
-        tokenizer.save(temporary)
-        (temporary / CARD).write_text(
-            model_card(path.resolve(), description, model, tokenizer), encoding="utf-8"
-        )
-        shutil.rmtree(former, ignore_errors=True)
-        if path.exists():
-            path.rename(former)
-        temporary.rename(path)
-        shutil.rmtree(former, ignore_errors=True)
-    finally:
-        shutil.rmtree(temporary, ignore_errors=True)
+    name = f"{path.parent.name}/{path.name}"
+    durable.publish(path, lambda new: write_model(new, name, model, tokenizer, description))
+
+
+def write_model(
+    directory: Path,
+    name: str,
+    model: Decoder | Encoder,
+    tokenizer: Tokenizer,
+    description: Description,
+) -> None:
+    """Write the files of a model directory; ``name`` is the title of its card."""
+    text = json.dumps(finite(description.model_dump(mode="json")), indent=2, allow_nan=False)
+    durable.write(directory / CONFIG, (text + "\n").encode())
+    tensors = {key: t.detach().cpu().contiguous() for key, t in model.state_dict().items()}
+    save_file(tensors, directory / WEIGHTS, metadata={"format": "pt"})
+    tokenizer.save(directory)
+    card = model_card(name, description, model, tokenizer)
+    durable.write(directory / CARD, card.encode())
 
 
 def read_model(path: Path, device: torch.device) -> Stored:
     """Open a model directory.
 
-    Names, shapes and dtypes of the weights are checked against config.json before anything is
-    allocated.
+    A directory with a manifest must be as it was written. Names, shapes and dtypes of the weights
+    are checked against config.json before anything is allocated.
 
     Raises:
+        DamagedError: a file is not what the manifest says.
         UsageError: a file is missing or malformed, or the files do not belong together.
     """
+    if (path / durable.MANIFEST).is_file():
+        durable.verify(path)
     description = read_description(path)
     config = description.model
     # Every layer has tensors: a layer count that the file cannot hold is refused before building.
@@ -101,7 +104,7 @@ def read_model(path: Path, device: torch.device) -> Stored:
             f"{path / CONFIG}: model.layers is {config.layers}, more than {WEIGHTS} has tensors. "
             "The two files do not belong together; copy both again."
         )
-    tokenizer = Tokenizer.load(path)
+    tokenizer = load_tokenizer(path)
     if tokenizer.vocabulary != config.vocabulary:
         raise UsageError(
             f"{path}: the tokenizer has {tokenizer.vocabulary} tokens and the model "
@@ -135,7 +138,7 @@ def read_description(path: Path) -> Description:
     """
     file = path / CONFIG
     try:
-        values = json.loads(file.read_text(encoding="utf-8"))
+        values = json.loads(read_text(file))
     except OSError as error:
         raise UsageError(
             f"{file}: cannot read it: {error.strerror}. Expected a model directory with {CONFIG}, "
@@ -155,9 +158,3 @@ def read_description(path: Path) -> Description:
             "it: upgrade phalanx."
         )
     return parse(Description, values, str(file))
-
-
-def _finite(value: Any) -> Any:
-    if isinstance(value, dict):
-        return {key: _finite(inner) for key, inner in value.items()}
-    return None if isinstance(value, float) and not math.isfinite(value) else value

@@ -73,6 +73,9 @@ class Muon(torch.optim.Optimizer):
         defaults = {"lr": lr, "momentum": momentum, "weight_decay": weight_decay}
         groups = [{"params": group, "parts": parts} for parts, group in by_parts.items()]
         super().__init__(groups, defaults)
+        for group in self.param_groups:
+            for parameter in group["params"]:
+                self.state[parameter]["momentum_buffer"] = torch.zeros_like(parameter)
 
     @torch.no_grad()
     def step(self, closure: Callable[[], Any] | None = None) -> None:  # type: ignore[override]  # no closure is ever used
@@ -104,9 +107,6 @@ class Muon(torch.optim.Optimizer):
         if not parameters:
             return []
         gradients = [p.grad for p in parameters]
-        for parameter in parameters:
-            if "momentum_buffer" not in self.state[parameter]:
-                self.state[parameter]["momentum_buffer"] = torch.zeros_like(parameter)
         buffers = [self.state[p]["momentum_buffer"] for p in parameters]
         torch._foreach_lerp_(buffers, gradients, 1.0 - group["momentum"])
         # Nesterov: look one momentum step ahead.

@@ -33,7 +33,8 @@ def hidden_matrices(model: nn.Module) -> list[tuple[nn.Parameter, int]]:
 def make_optimizers(model: nn.Module, config: TrainingConfig) -> list[torch.optim.Optimizer]:
     """The optimizers of a run; each group keeps its peak learning rate as ``peak``.
 
-    Weight decay applies to matrices (embeddings too) and not to vectors.
+    Weight decay applies to matrices (embeddings too) and not to vectors. Their states are there
+    from the beginning, so that they can be saved before, and restored instead of, the first step.
     """
     chosen = hidden_matrices(model) if config.optimizer == "muon" else []
     taken = {parameter for parameter, _ in chosen}
@@ -51,6 +52,7 @@ def make_optimizers(model: nn.Module, config: TrainingConfig) -> list[torch.opti
     optimizers: list[torch.optim.Optimizer] = []
     if groups:
         adamw = torch.optim.AdamW(groups, lr=config.learning_rate, betas=config.betas, fused=True)
+        _begin(adamw)
         optimizers.append(adamw)
     if chosen:
         native = native_bfloat16(chosen[0][0].device)
@@ -74,3 +76,40 @@ def set_rate(optimizers: list[torch.optim.Optimizer], share: float) -> None:
     for optimizer in optimizers:
         for group in optimizer.param_groups:
             group["lr"] = group["peak"] * share
+
+
+def state_tensors(
+    optimizers: list[torch.optim.Optimizer], model: nn.Module
+) -> dict[str, torch.Tensor]:
+    """The states themselves (no copies), as ``adamw.exp_avg.<name of the parameter>``."""
+    names: dict[torch.Tensor, str] = {p: name for name, p in model.named_parameters()}
+    return {
+        f"{_name(optimizer)}.{key}.{names[parameter]}": tensor
+        for optimizer in optimizers
+        for parameter, state in optimizer.state.items()
+        for key, tensor in state.items()
+    }
+
+
+def momenta(optimizers: list[torch.optim.Optimizer]) -> dict[str, list[float]]:
+    """What the states are running means over: they mean nothing under other values."""
+    keys = {"adamw": "betas", "muon": "momentum"}
+    found = {_name(each): each.param_groups[0][keys[_name(each)]] for each in optimizers}
+    return {
+        name: [value] if isinstance(value, float) else [*value] for name, value in found.items()
+    }
+
+
+def _begin(adamw: torch.optim.AdamW) -> None:
+    """The states that the fused AdamW would make in its first step."""
+    for group in adamw.param_groups:
+        for parameter in group["params"]:
+            adamw.state[parameter] = {
+                "step": torch.zeros((), dtype=torch.float32, device=parameter.device),
+                "exp_avg": torch.zeros_like(parameter),
+                "exp_avg_sq": torch.zeros_like(parameter),
+            }
+
+
+def _name(optimizer: torch.optim.Optimizer) -> str:
+    return type(optimizer).__name__.lower()

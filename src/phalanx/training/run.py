@@ -1,30 +1,27 @@
 """A language model trained from a configuration: what `phalanx train` does, for Python too."""
 
-import json
-from collections.abc import Mapping
-from dataclasses import dataclass, replace
+import warnings
+from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
-from phalanx.config import ModelConfig, RunConfig, to_yaml
+from phalanx.config import ModelConfig, RunConfig
 from phalanx.data.batches import LanguageWindows
 from phalanx.data.sources import Corpus, load_corpus
-from phalanx.data.tokenizers import Tokenizer, train_tokenizer
+from phalanx.data.store import TokenStore, open_store
+from phalanx.data.tokenizers import KINDS, Tokenizer, load_tokenizer
 from phalanx.errors import UsageError, did_you_mean
-from phalanx.models import Decoder, build, preset
+from phalanx.models import build, preset
 from phalanx.models.presets import count
 from phalanx.tasks import language_modelling
-from phalanx.training.metrics import MetricsLog
-from phalanx.training.model_directory import Description, save_model
+from phalanx.training.estimate import check_size, choose_micro_batch
+from phalanx.training.memory import available_bytes
 from phalanx.training.precision import choose_device, choose_precision
-from phalanx.training.progress import Progress
-from phalanx.training.trainer import Step, Trainer, Validation
-
-CONFIG = "config.yaml"
+from phalanx.training.trainer import Trainer
 
 
 @dataclass(frozen=True)
@@ -35,36 +32,55 @@ class Prepared:
         config: resolved: the model in full, precision and device named.
         model_config: the model's architecture.
         corpus: the text.
-        tokenizer: made from its training side.
-        tokens: the training side.
-        validation: the validation side.
+        store: its tokens on disk.
+        windows: samples of the training side, whose order the seed decides.
+        validation: the validation side, cut into windows.
     """
 
     config: RunConfig
     model_config: ModelConfig
     corpus: Corpus
-    tokenizer: Tokenizer
-    tokens: NDArray[np.int32]
+    store: TokenStore
+    windows: LanguageWindows
     validation: language_modelling.Text
+
+    @property
+    def tokenizer(self) -> Tokenizer:
+        """Made from the training side, or given."""
+        return self.store.tokenizer
+
+    @property
+    def tokens(self) -> NDArray[np.integer[Any]]:
+        """The training side, mapped from disk."""
+        return self.store.train
 
 
 def prepare(config: RunConfig) -> Prepared:
-    """Read the text, make the tokenizer, and resolve the configuration.
+    """Read the text, make the tokenizer and the tokens, and resolve the configuration.
+
+    The tokens come from the cache where it holds them. Memory does not grow with the text.
 
     Raises:
-        UsageError: the text cannot be read, is too short, or the model cannot be built.
+        UsageError: the text or the tokenizer cannot be read, the text is too short, or the model
+            cannot be built.
+        PhalanxError: the text changed meanwhile, or the cache cannot be written.
     """
     device = choose_device(config.device)
     data, train = config.data, config.train
-    corpus = load_corpus(data.paths, data.validation_fraction)
-    texts = [document.text for document in corpus.train]
-    vocabulary = data.vocabulary if data.tokenizer == "bpe" else None
-    tokenizer = train_tokenizer(data.tokenizer, texts, vocabulary)
-    model_config = resolve_model(config, tokenizer.vocabulary)
-    tokens = tokenizer.encode_documents(texts)
-    LanguageWindows(tokens, train.sequence_length, config.seed)  # says so if the text is too short
-    validation = language_modelling.Text.of(
-        tokenizer, [document.text for document in corpus.validation], model_config.context
+    tokenizer = _wanted_tokenizer(data.tokenizer)
+    corpus = load_corpus(
+        data.paths,
+        data.validation_fraction,
+        validation_paths=data.validation_paths,
+        text_column=data.text_column,
+        encoding_errors=data.encoding_errors,
+    )
+    store = open_store(corpus, tokenizer, data.vocabulary if tokenizer == "bpe" else None)
+    model_config = resolve_model(config, store.tokenizer.vocabulary)
+    end_id = store.tokenizer.end_id if data.documents == "separate" else None
+    windows = LanguageWindows(store.train, train.sequence_length, config.seed, end_id)
+    validation = language_modelling.Text.over(
+        store.tokenizer, store.validation, model_config.context, data.validation_tokens, end_id
     )
     precision = choose_precision(train.precision, model_config, device)
     resolved = config.model_copy(
@@ -75,7 +91,19 @@ def prepare(config: RunConfig) -> Prepared:
             "device": device.type,
         }
     )
-    return Prepared(resolved, model_config, corpus, tokenizer, tokens, validation)
+    return Prepared(resolved, model_config, corpus, store, windows, validation)
+
+
+def _wanted_tokenizer(name: str) -> Tokenizer | str:
+    """The tokenizer at a path, or the kind to train."""
+    if name in KINDS:
+        return name
+    if Path(name).exists() or len(Path(name).parts) > 1:
+        return load_tokenizer(name)
+    raise UsageError(
+        f"data.tokenizer is {name!r}. Expected a kind to train, or the path of a tokenizer that "
+        f"exists.{did_you_mean(name, KINDS)}"
+    )
 
 
 def resolve_model(config: RunConfig, vocabulary: int) -> ModelConfig:
@@ -107,6 +135,7 @@ def resolve_model(config: RunConfig, vocabulary: int) -> ModelConfig:
         )
     try:
         model = preset(config.preset, vocabulary, context, config.size, **changes)
+        check_size(model, available_bytes(choose_device(config.device)))
         count(model)  # builds it without memory, so that a width that heads do not divide shows
     except ValueError as error:
         raise UsageError(f"model: {error}.") from None
@@ -123,152 +152,33 @@ def resolve_model(config: RunConfig, vocabulary: int) -> ModelConfig:
     return model
 
 
-def make_trainer(prepared: Prepared) -> Trainer:
-    """A trainer over a fresh model, whose weights the seed decides."""
-    config = prepared.config
-    model = build(prepared.model_config, config.seed).to(choose_device(config.device))
-    windows = LanguageWindows(prepared.tokens, config.train.sequence_length, config.seed)
-    return Trainer(
-        model,
-        config.train,
-        language_modelling.batches(windows, config.train.batch_size),
-        validate=lambda model: language_modelling.evaluate(model, prepared.validation).as_dict(),
-    )
-
-
-class RunDirectory:
-    """A run on disk: ``config.yaml``, ``metrics.jsonl``, ``last/`` and ``best/``.
-
-    Raises:
-        UsageError: the directory exists and holds something, or cannot be made.
-    """
-
-    def __init__(self, path: Path, prepared: Prepared) -> None:
-        check_free(path)
-        self.path = path
-        self._prepared = prepared
-        try:
-            path.mkdir(parents=True, exist_ok=True)
-            (path / CONFIG).write_text(to_yaml(prepared.config), encoding="utf-8")
-        except OSError as error:
-            raise UsageError(
-                f"{path}: cannot write the run: {error.strerror}. Choose another --output."
-            ) from None
-
-    def save(self, name: str, trainer: Trainer, scores: Mapping[str, float]) -> None:
-        """Write the model as it is now to ``last/`` or ``best/``."""
-        config, corpus = self._prepared.config, self._prepared.corpus
-        model = trainer.model
-        assert isinstance(model, Decoder)
-        description = Description(
-            model=self._prepared.model_config,
-            figures={
-                **{f"validation_{name}": value for name, value in scores.items()},
-                "steps": trainer.steps,
-                "tokens": trainer.tokens,
-                "seconds": round(trainer.seconds, 3),
-            },
-            training={
-                "text": corpus.name,
-                "text_sha256": corpus.digest,
-                "preset": config.preset,
-                "optimizer": config.train.optimizer,
-                "precision": trainer.precision,
-                "seed": config.seed,
-                "threads": torch.get_num_threads(),
-                "schedules": schedules(model),
-            },
-        )
-        save_model(self.path / name, model, self._prepared.tokenizer, description)
-
-
-def check_free(path: Path) -> None:
-    """Refuse a directory that holds something already.
-
-    Raises:
-        UsageError: it does, or it is a file.
-    """
-    if path.exists() and (not path.is_dir() or any(path.iterdir())):
-        raise UsageError(
-            f"{path} exists already. Expected a new or empty directory for the run. Choose another "
-            f"--output, or remove it first: rm -r {path}"
-        )
-
-
-def schedules(model: torch.nn.Module) -> dict[str, str]:
-    """The schedule in use by each kind of mixer of a model."""
-    from phalanx.mixers.base import Mixer
-
-    mixers = [module for module in model.modules() if isinstance(module, Mixer)]
-    return {type(mixer).__name__: mixer.schedule for mixer in mixers}
-
-
-@dataclass(frozen=True)
-class Outcome:
-    """What a run came to.
+def make_trainer(prepared: Prepared, say: Callable[[str], object] = warnings.warn) -> Trainer:
+    """A trainer over a fresh model, whose weights the seed decides.
 
     Args:
-        best: the validation with the lowest loss; None when none was made.
-        last: the last validation.
-        step: the last step.
+        prepared: what is trained.
+        say: takes what a person should know: that memory is short, and what is done about it.
+
+    Raises:
+        UsageError: not even one sequence at a time fits into memory.
     """
-
-    best: Validation | None = None
-    last: Validation | None = None
-    step: Step | None = None
-
-
-def train(trainer: Trainer, directory: RunDirectory, progress: Progress) -> Outcome:
-    """Run a trainer to its end, keeping the record and the best and last model.
-
-    Returns early, with the last model saved, when the trainer is stopped or KeyboardInterrupt
-    comes during a validation.
-    """
-    outcome = Outcome()
-    with MetricsLog(directory.path) as log, progress:
-        try:
-            for event in trainer.events():
-                log.write(event)
-                progress.show(event)
-                if isinstance(event, Step):
-                    outcome = replace(outcome, step=event)
-                    continue
-                outcome = replace(outcome, last=event, best=event if event.best else outcome.best)
-                directory.save("last", trainer, event.scores)
-                if event.best:
-                    directory.save("best", trainer, event.scores)
-        except KeyboardInterrupt:
-            if not (trainer.interrupted and trainer.steps):
-                raise
-    at_last = outcome.last is not None and outcome.last.step == trainer.steps
-    if trainer.steps and not at_last:
-        directory.save("last", trainer, {})
-    return outcome
-
-
-def summary(prepared: Prepared, trainer: Trainer, outcome: Outcome, path: Path) -> dict[str, Any]:
-    """The result of a run as JSON values."""
-    total, outside = trainer.model.parameter_counts()
-    best = outcome.best
-    return {
-        "path": str(path),
-        "parameters": total,
-        "non_embedding_parameters": outside,
-        "steps": trainer.steps,
-        "tokens": trainer.tokens,
-        "seconds": trainer.seconds,
-        "tokens_per_second": trainer.tokens / trainer.seconds if trainer.seconds else None,
-        "training_loss": outcome.step.loss if outcome.step else None,
-        "best": {"step": best.step, **best.scores} if best else None,
-        "interrupted": trainer.interrupted,
-        "text": {
-            "name": prepared.corpus.name,
-            "sha256": prepared.corpus.digest,
-            "files": prepared.corpus.files,
-            "bytes": prepared.corpus.bytes,
-            "split": prepared.corpus.split,
-            "training_tokens": len(prepared.tokens),
-            "validation_tokens": prepared.validation.windows.positions,
-        },
-        "config": json.loads(prepared.config.model_dump_json()),
-    }
+    config = prepared.config
+    device = choose_device(config.device)
+    packed = config.data.documents == "separate"
+    wanted = config.train.micro_batch_size or config.train.batch_size
+    fitting = choose_micro_batch(prepared.model_config, config.train, device, packed=packed)
+    if fitting < wanted:
+        say(
+            f"warning: {wanted} sequences at a time need more memory than there is; taking "
+            f"{fitting} at a time. The batch and its gradient stay the same."
+        )
+    trainer = Trainer(
+        build(prepared.model_config, config.seed).to(device),
+        config.train,
+        language_modelling.batches(prepared.windows, config.train.batch_size),
+        validate=lambda model: language_modelling.evaluate(model, prepared.validation).as_dict(),
+        seed=config.seed,
+        say=say,
+    )
+    trainer.micro_batch = fitting
+    return trainer

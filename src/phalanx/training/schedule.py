@@ -7,13 +7,17 @@ from phalanx.config import TrainingConfig
 LONGEST_WARM_UP = 0.1
 """Warm-up ends by this share of the run, however short the run is."""
 
+STABLE_DECAY = 0.2
+"""The share of the run over which warm-up-stable-decay decays, unless told otherwise."""
+
 
 def rate(config: TrainingConfig, step: int, progress: float) -> float:
     """The share of the peak learning rate at a step.
 
     Warm-up rises linearly over ``warmup_steps`` (or a tenth of the run, where that is shorter). The
     decay falls from 1 to ``final_fraction`` over the last ``decay_fraction`` of the run, at most
-    all of it behind the warm-up.
+    all of it behind the warm-up. ``wsd`` falls as 1 - sqrt(share of the decay that is done), over a
+    fifth of the run unless told otherwise (Hägele et al. 2024, section 3).
 
     Args:
         config: the shape.
@@ -25,9 +29,23 @@ def rate(config: TrainingConfig, step: int, progress: float) -> float:
     rising = max((step + 1) / (config.warmup_steps + 1), progress / LONGEST_WARM_UP)
     if rising < 1.0:
         return rising
-    start = max(1.0 - config.decay_fraction, warm_up)
+    usual = STABLE_DECAY if config.decay == "wsd" else 1.0
+    fraction = usual if config.decay_fraction is None else config.decay_fraction
+    start = max(1.0 - fraction, warm_up)
     if config.decay == "constant" or progress <= start:
         return 1.0
     done = min((progress - start) / (1.0 - start), 1.0)
-    left = 0.5 * (1.0 + math.cos(math.pi * done)) if config.decay == "cosine" else 1.0 - done
+    left = {"cosine": _cosine, "linear": _linear, "wsd": _one_minus_root}[config.decay](done)
     return config.final_fraction + (1.0 - config.final_fraction) * left
+
+
+def _cosine(done: float) -> float:
+    return 0.5 * (1.0 + math.cos(math.pi * done))
+
+
+def _linear(done: float) -> float:
+    return 1.0 - done
+
+
+def _one_minus_root(done: float) -> float:
+    return 1.0 - math.sqrt(done)

@@ -37,19 +37,22 @@ def read_header(path: Path) -> dict[str, tuple[str, tuple[int, ...]]]:
             f"{path}: cannot read the weights: {error.strerror}. Expected the model.safetensors of "
             "a model directory."
         ) from None
-    except (ValueError, KeyError, TypeError, IndexError, AttributeError, RecursionError):
+    except (ValueError, LookupError, TypeError, AttributeError, ArithmeticError, RecursionError):
         raise _broken(path, "its header is not that of a safetensors file") from None
     if 8 + length + end != size:
         raise _broken(path, f"it has {size} bytes and announces {8 + length + end}")
     return found
 
 
-def read_weights(path: Path, expected: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+def read_weights(
+    path: Path, expected: Mapping[str, torch.Tensor], of: str = "the model in config.json"
+) -> dict[str, torch.Tensor]:
     """The tensors of a file, which must be exactly those expected.
 
     Args:
         path: the safetensors file.
-        expected: what the model needs; only shapes and dtypes are looked at (meta tensors will do).
+        expected: what is needed; only shapes and dtypes are looked at (meta tensors will do).
+        of: whose tensors they are, for the errors.
 
     Raises:
         UsageError: see ``read_header``; or a tensor is missing, is one too many, or has another
@@ -61,16 +64,16 @@ def read_weights(path: Path, expected: Mapping[str, torch.Tensor]) -> dict[str, 
         parts = [f"it lacks {_few(missing)}"] * bool(missing)
         parts += [f"it has {_few(extra)} besides"] * bool(extra)
         raise UsageError(
-            f"{path}: {' and '.join(parts)}. Expected the {len(expected)} tensors of the model in "
-            "config.json. The two files do not belong together; copy both again."
+            f"{path}: {' and '.join(parts)}. Expected the {len(expected)} tensors of {of}. The "
+            "two do not belong together; copy all files of the directory again."
         )
     for name, (dtype, shape) in found.items():
         wanted = expected[name]
         if shape != tuple(wanted.shape) or _DTYPES.get(dtype) != wanted.dtype:
             raise UsageError(
                 f"{path}: {name} is {dtype} of shape {list(shape)}. Expected {wanted.dtype} of "
-                f"shape {list(wanted.shape)}, as config.json says. The two files do not belong "
-                "together; copy both again."
+                f"shape {list(wanted.shape)}, for {of}. The two do not belong together; copy all "
+                "files of the directory again."
             )
     try:
         return load_file(path)

@@ -2,19 +2,32 @@
 
 import math
 import time
+import warnings
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
+from typing import Literal
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from phalanx.config import TrainingConfig
+from phalanx.data.batches import IGNORED
 from phalanx.errors import PhalanxError
 from phalanx.models.base import SequenceModel
 from phalanx.tasks.positions import Batch, Total, total
-from phalanx.training.optimizers import make_optimizers, set_rate
+from phalanx.training.average import Average
+from phalanx.training.divergence import DivergedError, diverged
+from phalanx.training.memory import with_less_at_a_time
+from phalanx.training.optimizers import make_optimizers, momenta, set_rate, state_tensors
 from phalanx.training.precision import Precision, autocast, choose_precision
+from phalanx.training.randomness import keyed_randomness
 from phalanx.training.schedule import rate
+from phalanx.training.state import TrainingState, Values, copy_tensors
+
+__all__ = ["DivergedError", "EndReason", "Step", "Trainer", "Validation"]
+
+EndReason = Literal["steps", "seconds", "patience", "interrupted"]
 
 
 @dataclass(frozen=True)
@@ -25,9 +38,11 @@ class Step:
         step: steps taken so far, this one included.
         tokens: input tokens seen so far.
         seconds: training time so far, validation excluded.
-        loss: mean loss of this step's batch before the update, nats per answer.
+        loss: mean loss of this step's batch before the update, nats per answer; smoothed, where
+            labels are.
         rate: share of the peak learning rates in use.
         gradient_norm: of all gradients, before clipping.
+        skipped: the loss or the norm is no number, and nothing was updated.
     """
 
     step: int
@@ -36,6 +51,7 @@ class Step:
     loss: float
     rate: float
     gradient_norm: float
+    skipped: bool = False
 
 
 @dataclass(frozen=True)
@@ -62,16 +78,13 @@ class Validation:
         return self.scores["loss"]
 
 
-class DivergedError(PhalanxError):
-    """The loss stopped being a number."""
-
-
 class Trainer:
     """Trains a model; iterate over ``events()`` to drive it.
 
-    A run ends after ``config.steps`` steps or ``config.seconds`` of training, whichever comes
-    first, and ends with a validation. Two trainers of equal arguments give equal bits on one
-    machine and thread count, unless the clock ends them.
+    A run ends after ``config.steps`` steps, ``config.seconds`` of training or ``config.patience``
+    validations that are not the best, whichever comes first, and ends with a validation. Two
+    trainers of equal arguments give equal bits on one machine and thread count, unless the clock
+    ends them; so does one that goes on, by ``restore``, from the ``state`` of another.
 
     Args:
         model: trained in place, on the device where it is.
@@ -80,10 +93,17 @@ class Trainer:
             continued or repeated.
         validate: scores of the model (``loss`` among them); None: no validation.
         validate_seconds: validate also each time that so much training time has passed.
+        seed: of what is drawn in a step, such as dropout.
+        say: takes what a person should know, such as that memory was short.
 
     Attributes:
         steps, tokens, seconds: so far; seconds exclude validation.
+        validated: steps at the last validation.
+        best_loss, best_step: of the best validation.
+        skipped: steps that were passed over because their loss was no number.
         precision: of the matrix products.
+        micro_batch: sequences of a batch that are computed at a time; halved, as often as it takes,
+            when memory runs out.
         interrupted: set by ``stop``.
         validating: a validation is under way; the weights stand still.
     """
@@ -96,21 +116,31 @@ class Trainer:
         *,
         validate: Callable[[SequenceModel], Mapping[str, float]] | None = None,
         validate_seconds: float | None = None,
+        seed: int = 0,
+        say: Callable[[str], object] = warnings.warn,
     ) -> None:
         self.model = model
         self.config = config
         self.batches = batches
         self.validate = validate
         self.validate_seconds = validate_seconds
+        self.seed = seed
+        self.say = say
         self.device = model.embedding.weight.device
         self.precision: Precision = choose_precision(config.precision, model.config, self.device)
         self.optimizers = make_optimizers(model, config)
+        self.average = None if config.average is None else Average(model, config.average)
+        self.micro_batch = config.micro_batch_size or config.batch_size
         self.steps, self.tokens, self.seconds = 0, 0, 0.0
-        self.best_loss = math.inf
+        self.validated, self._validated_seconds = 0, 0.0
+        self.best_loss, self.best_step, self._worse = math.inf, 0, 0
+        self._summed, self._counted = 0.0, 0
+        self.skipped = 0
         self.interrupted = False
         self.validating = False
-        self._total: Callable[[SequenceModel, Batch], Total] = (
-            torch.compile(total) if config.compile else total
+        # A graph for each shape, not one for all: which it is must not depend on what came before.
+        self._total: Callable[[SequenceModel, Batch, float], Total] = (
+            torch.compile(total, dynamic=False) if config.compile else total
         )
 
     @property
@@ -119,6 +149,27 @@ class Trainer:
         clock = self.seconds / self.config.seconds if self.config.seconds else 0.0
         return min(max(self.steps / self.config.steps, clock), 1.0)
 
+    @property
+    def validation_due(self) -> bool:
+        """Whether a validation comes next."""
+        if self.validate is None or self.steps == self.validated:
+            return False
+        every = self.validate_seconds or math.inf
+        by_clock = self.seconds // every > self._validated_seconds // every
+        return self.steps % self.config.evaluate_every == 0 or by_clock or self.progress >= 1.0
+
+    @property
+    def finished(self) -> bool:
+        """Whether nothing is left to do, the last validation included."""
+        return self._ended() is not None and not self.validation_due
+
+    @property
+    def end_reason(self) -> EndReason | None:
+        """Why the run has ended; None while it has not."""
+        if self.finished:
+            return self._ended()
+        return "interrupted" if self.interrupted else None
+
     def stop(self) -> None:
         """End the run after the step under way, without another validation."""
         self.interrupted = True
@@ -126,67 +177,186 @@ class Trainer:
     def events(self) -> Iterator[Step | Validation]:
         """Train; yields every step, and every validation.
 
-        Time that the caller spends between two events does not count.
+        Time that the caller spends between two events does not count. Calling it again goes on.
 
         Raises:
             DivergedError: the loss is not a number; the weights are those before the step.
+            PhalanxError: a batch without any answer.
         """
-        summed, counted = 0.0, 0
-        due = self.validate_seconds or math.inf
-        while self.progress < 1.0 and not self.interrupted:
-            self.model.train()
-            step = self.step()
-            summed, counted = summed + step.loss, counted + 1
-            yield step
-            every = self.steps % self.config.evaluate_every == 0 or self.seconds >= due
-            if self.validate is None or self.interrupted or not (every or self.progress >= 1.0):
-                continue
-            while self.validate_seconds and due <= self.seconds:
-                due += self.validate_seconds
-            yield self._validation(summed / counted)
-            summed, counted = 0.0, 0
+        while True:
+            if self.validation_due and not self.interrupted:
+                yield self._validation()
+            if self.interrupted or self.finished:
+                return
+            yield self.step()
 
     def step(self) -> Step:
         """Take one step.
 
         Raises:
-            DivergedError: see ``events``.
+            DivergedError, PhalanxError: see ``events``.
         """
         began = time.perf_counter()
         share = rate(self.config, self.steps, self.progress)
         set_rate(self.optimizers, share)
-        batch = self.batches(self.steps).to(self.device)
-        with autocast(self.precision, self.device):
-            whole = self._total(self.model, batch)
-        loss = whole.nats / whole.answers
-        for optimizer in self.optimizers:
-            optimizer.zero_grad(set_to_none=True)
-        loss.backward()
+        batch = self.batches(self.steps)
+        losses_N, self.micro_batch = with_less_at_a_time(
+            lambda micro_batch: self.gradients(batch, micro_batch),
+            self.micro_batch,
+            self._drop_gradients,
+            self.say,
+        )
         norm = nn.utils.clip_grad_norm_(self.model.parameters(), self.config.clip or math.inf)
-        loss_value, norm_value = torch.stack([loss.detach().float(), norm.float()]).tolist()
-        if not (math.isfinite(loss_value) and math.isfinite(norm_value)):
-            raise DivergedError(
-                f"The loss is {loss_value} and the gradient's norm {norm_value} at step "
-                f"{self.steps + 1}: training has diverged. Expected finite numbers. Lower "
-                "train.learning_rate and train.muon_learning_rate, or set train.precision to "
-                "float32."
-            )
-        for optimizer in self.optimizers:
-            optimizer.step()
+        *losses, norm_value = torch.cat([losses_N.float(), norm.float()[None]]).tolist()
+        loss = sum(losses)
+        finite = math.isfinite(loss) and math.isfinite(norm_value)
+        if finite:
+            self._update()
+            self._summed, self._counted = self._summed + loss, self._counted + 1
+        elif self.skipped < self.config.skip_nonfinite:
+            self.skipped += 1
+        else:
+            samples = self._suspects(batch, losses)
+            allowed = self.config.skip_nonfinite
+            raise diverged(self.steps + 1, loss, norm_value, samples, self.skipped, allowed)
         self.steps += 1
         self.tokens += batch.inputs_BT.numel()
         self.seconds += time.perf_counter() - began
-        return Step(self.steps, self.tokens, self.seconds, loss_value, share, norm_value)
+        return Step(
+            self.steps, self.tokens, self.seconds, loss, share, norm_value, skipped=not finite
+        )
 
-    def _validation(self, training_loss: float) -> Validation:
+    def gradients(self, batch: Batch, micro_batch: int) -> Tensor:
+        """Leave the gradients of a batch's mean loss in the parameters, computed in micro-batches.
+
+        Each micro-batch counts by its answers, so that the sum is that of the batch in one piece.
+
+        Args:
+            batch: of the step.
+            micro_batch: sequences at a time.
+
+        Returns:
+            The micro-batches' shares of the mean loss; they add up to it.
+
+        Raises:
+            PhalanxError: the batch has no answer.
+        """
+        self.model.train()
+        self._drop_gradients()
+        answers = int((batch.targets_BT != IGNORED).sum())
+        if answers == 0:
+            raise PhalanxError(
+                f"The batch of step {self.steps + 1} wants no answer: all its targets are ignored. "
+                "Expected at least one. Give longer texts, or larger batches."
+            )
+        losses = []
+        for part, micro in enumerate(batch.split(micro_batch)):
+            with keyed_randomness(self.device, self.seed, self.steps, part):
+                with autocast(self.precision, self.device):
+                    whole = self._total(
+                        self.model, micro.to(self.device), self.config.label_smoothing
+                    )
+                loss = whole.nats / answers
+                loss.backward()
+            losses.append(loss.detach())
+        return torch.stack(losses)
+
+    def averaged(self) -> AbstractContextManager[None]:
+        """Inside, the model holds the averaged weights, where weights are averaged."""
+        return nullcontext() if self.average is None else self.average.applied()
+
+    def state(self) -> TrainingState:
+        """Everything that ``restore`` needs beside the model's weights.
+
+        The tensors are those in use, not copies: save them before the next step.
+        """
+        values = Values(
+            seed=self.seed,
+            momenta=momenta(self.optimizers),
+            steps=self.steps,
+            tokens=self.tokens,
+            seconds=self.seconds,
+            validated=self.validated,
+            validated_seconds=self._validated_seconds,
+            best_loss=None if math.isinf(self.best_loss) else self.best_loss,
+            best_step=self.best_step,
+            worse_validations=self._worse,
+            summed_loss=self._summed,
+            counted_losses=self._counted,
+            skipped=self.skipped,
+            updates=self.average.updates if self.average else 0,
+            micro_batch=self.micro_batch,
+            micro_batch_size=self.config.micro_batch_size,
+        )
+        raw = self.average.raw() if self.average else {}
+        tensors = state_tensors(self.optimizers, self.model)
+        tensors |= {f"raw.{name}": tensor for name, tensor in raw.items()}
+        return TrainingState(values.model_dump(mode="json"), tensors)
+
+    def restore(self, state: TrainingState, weights: Mapping[str, Tensor]) -> None:
+        """Go on where another trainer of equal arguments was.
+
+        Args:
+            state: its ``state()``, as ``load_state`` has read and checked it.
+            weights: its model's, under ``averaged()``.
+        """
+        values = Values.model_validate(state.values)
+        self.steps, self.tokens, self.seconds = values.steps, values.tokens, values.seconds
+        self.validated, self._validated_seconds = values.validated, values.validated_seconds
+        self.best_loss = math.inf if values.best_loss is None else values.best_loss
+        self.best_step, self._worse = values.best_step, values.worse_validations
+        self._summed, self._counted = values.summed_loss, values.counted_losses
+        self.skipped = values.skipped
+        if values.micro_batch_size == self.config.micro_batch_size:  # else it is chosen anew
+            self.micro_batch = values.micro_batch
+        self.model.load_state_dict(weights)
+        if self.average is not None:
+            raw = {name: state.tensors[f"raw.{name}"] for name in self.average.raw()}
+            self.average.restore(values.updates, raw)
+        copy_tensors(state_tensors(self.optimizers, self.model), state.tensors)
+
+    def _drop_gradients(self) -> None:
+        for optimizer in self.optimizers:
+            optimizer.zero_grad(set_to_none=True)
+
+    def _update(self) -> None:
+        for optimizer in self.optimizers:
+            optimizer.step()
+        if self.average is not None:
+            self.average.update()
+
+    def _suspects(self, batch: Batch, losses: list[float]) -> Tensor | None:
+        """The samples of the micro-batches whose loss is no number; all, where each has one."""
+        if batch.samples_B is None:
+            return None
+        pairs = zip(batch.samples_B.split(self.micro_batch), losses, strict=True)
+        found = [samples_B for samples_B, loss in pairs if not math.isfinite(loss)]
+        return torch.cat(found) if found else batch.samples_B
+
+    def _ended(self) -> Literal["steps", "seconds", "patience"] | None:
+        config = self.config
+        if self.steps >= config.steps:
+            return "steps"
+        if config.seconds is not None and self.seconds >= config.seconds:
+            return "seconds"
+        if config.patience is not None and self._worse >= config.patience:
+            return "patience"
+        return None
+
+    def _validation(self) -> Validation:
         assert self.validate is not None
         # In float32 whatever the training's precision: the figure that a later evaluation finds.
-        self.validating = True
-        try:
-            scores = dict(self.validate(self.model))
-        finally:
-            self.validating = False
+        with self.averaged():
+            self.validating = True
+            try:
+                scores = dict(self.validate(self.model))
+            finally:
+                self.validating = False
         best = scores["loss"] < self.best_loss
         if best:
-            self.best_loss = scores["loss"]
+            self.best_loss, self.best_step = scores["loss"], self.steps
+        self._worse = 0 if best else self._worse + 1
+        training_loss = self._summed / self._counted if self._counted else math.nan
+        self._summed, self._counted = 0.0, 0
+        self.validated, self._validated_seconds = self.steps, self.seconds
         return Validation(self.steps, self.tokens, self.seconds, training_loss, scores, best)
