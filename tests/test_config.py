@@ -1,5 +1,6 @@
 """Configuration: strict, typed, and helpful about mistakes."""
 
+import math
 from pathlib import Path
 
 import pytest
@@ -45,6 +46,18 @@ def test_every_mistake_is_named_with_what_was_given() -> None:
     assert "'adamw' or 'muon'" in str(error.value)
     with pytest.raises(UsageError, match="width: Field required"):
         parse(ModelConfig, {k: v for k, v in MODEL.items() if k != "width"}, "model")
+
+
+@pytest.mark.parametrize("value", [math.inf, math.nan])
+def test_every_number_is_finite(value: float) -> None:
+    with pytest.raises(UsageError, match=r"train\.learning_rate: .*finite"):
+        parse(RunConfig, {"train": {"learning_rate": value}}, "here")
+
+
+def test_no_more_sequences_at_a_time_than_a_step_takes() -> None:
+    with pytest.raises(UsageError, match="micro_batch_size is 9 and batch_size 4"):
+        parse(RunConfig, {"train": {"micro_batch_size": 9, "batch_size": 4}}, "here")
+    assert TrainingConfig(micro_batch_size=4, batch_size=4).micro_batch_size == 4
 
 
 def test_mixers_must_fill_the_layers() -> None:

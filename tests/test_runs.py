@@ -66,7 +66,13 @@ def test_generate_takes_one_prompt_or_several(tmp_path: Path) -> None:
     assert len({run.generate("the ", temperature=0, top_k=5), run.generate("the ", top_k=1)}) == 1
     greedy = run.generate("the ", temperature=0)
     assert run.generate("the ", temperature=0, repetition_penalty=1e9) != greedy
-    for wrong in ({"n": 0}, {"batch_size": 0}, {"min_p": 2.0}, {"stop": ["a", ""]}):
+    for wrong in (
+        {"n": 0},
+        {"batch_size": 0},
+        {"min_p": 2.0},
+        {"stop": ["a", ""]},
+        {"when_full": "x"},
+    ):
         with pytest.raises(UsageError, match="xpected"):
             run.generate("the ", **wrong)
 
@@ -114,4 +120,10 @@ def test_what_is_no_directory_is_refused(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="is no directory"):
         phalanx.load(tmp_path / "nowhere")
     with pytest.raises(UsageError, match="holds no config"):
+        phalanx.load(tmp_path)
+
+
+def test_a_link_to_nowhere_is_named(tmp_path: Path) -> None:
+    (tmp_path / "best").symlink_to("checkpoints/step-00000007")
+    with pytest.raises(UsageError, match="best points to checkpoints/step-00000007, which is not"):
         phalanx.load(tmp_path)

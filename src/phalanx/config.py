@@ -165,7 +165,7 @@ class TrainingConfig(Strict):
 
     steps: int = Field(1000, ge=1)
     seconds: float | None = Field(None, gt=0.0)
-    batch_size: int = Field(16, ge=1)
+    batch_size: int = Field(16, ge=1, le=1_000_000)
     micro_batch_size: int | None = Field(None, ge=1)
     sequence_length: int = Field(128, ge=1)
     optimizer: Literal["adamw", "muon"] = "muon"

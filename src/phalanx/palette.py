@@ -4,7 +4,7 @@ from typing import Any
 
 INK = "#768390"
 SERIES = ("#d5622a", "#b98900", "#1f9d74", "#b9609d", "#2f81d8", "#768390", "#9c6a3c", "#2ba3a8")
-MARKERS = ("o", "s", "^", "D", "P", "v", "p", "_")
+MARKERS = ("o", "s", "^", "D", "P", "v", "p", "X")
 STYLE: dict[Any, Any] = {
     "svg.hashsalt": "phalanx",
     "svg.fonttype": "path",

@@ -217,6 +217,9 @@ def find_model(path: Path) -> Path:
         if (candidate / CONFIG).is_file():
             return candidate
     what = "is no directory" if not path.is_dir() else f"holds no {CONFIG}, best/ or last/"
+    for link in (path / "best", path / "last"):
+        if link.is_symlink() and not link.exists():
+            what = f"{link.name} points to {link.readlink()}, which is not there"
     raise UsageError(
         f"{path}: {what}. Expected a run directory or a model directory, as `phalanx train` makes "
         "them. Check the path."

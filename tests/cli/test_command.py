@@ -107,7 +107,8 @@ def test_a_verb_may_choose_its_code(verb: Install) -> None:
         (["trian"], "'trian' is not a command of phalanx. Did you mean 'train'?"),
         (["--hepl"], "'--hepl' is not an option of phalanx. Did you mean '--help'?"),
         (["generate", "m", "--sead", "1"], "Unknown option: --sead. Did you mean --seed?"),
-        (["generate", "m", "--seed", "x"], 'unable to convert "x" into int'),
+        (["generate", "m", "--seed", "x"], "--seed: expected a whole number (given 'x')."),
+        (["train", "--steps", "1.5"], "--steps: expected a whole number (given '1.5')."),
         (["generate", "m", "--seed"], "--seed requires an argument"),
         (["generate", "m", "n"], "Unused Tokens: ['n']"),
         (["generate"], "MODEL"),
@@ -176,6 +177,13 @@ for words in (["--help"], ["--version"], [], *([verb, "--help"] for verb in VERB
     done = run_python(code)
     assert done.returncode == 0, done.stderr
     assert phalanx.__version__ in done.stdout
+
+
+def test_a_verb_explains_itself_at_length(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["--help"]) == 0
+    assert "--resume" not in capsys.readouterr().out
+    assert main(["train", "--help"]) == 0
+    assert "goes on where it was" in capsys.readouterr().out  # from the docstring
 
 
 def test_help_obeys_no_color() -> None:

@@ -158,9 +158,22 @@ def test_characters_that_the_model_does_not_know_are_counted(
     assert main([*words, "--prompt", "aXbY"]) == 0
     out, err = capsys.readouterr()
     assert out.startswith("aXbY")
-    assert err == "warning: 2 characters of the prompt are unknown to the model\n"
+    assert err == "warning: characters of the prompt that the model does not know: 2\n"
     assert main([*words, "--prompt", "ab"]) == 0
     assert capsys.readouterr().err == ""
+
+
+def test_a_word_piece_tokenizer_counts_words(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = ("[UNK]", "[CLS]", "[SEP]", "[PAD]", "[MASK]", "the", "fox")
+    (tmp_path / "vocab.txt").write_text("\n".join(words))
+    tokenizer = load_tokenizer(tmp_path)
+    model = build(preset("rnn", tokenizer.vocabulary, CONTEXT, width=16))
+    save_model(tmp_path / "bert", model, tokenizer, Description(model=model.config))
+    command = ["generate", str(tmp_path / "bert"), "--max-new-tokens", "1"]
+    assert main([*command, "--prompt", "the purple fox"]) == 0
+    assert "warning: words of the prompt that the model does not know: 1" in capsys.readouterr().err
 
 
 def test_a_missing_model_is_a_wrong_argument(
@@ -282,3 +295,18 @@ def test_long_texts_are_shown_by_their_ends() -> None:
 
 def test_a_tokenizer_comes_back_with_the_model(directory: Path) -> None:
     assert load_tokenizer(directory).digest == TOKENIZER.digest
+
+
+def test_a_broken_model_is_said_and_leaves_nothing(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    model = small("gru")
+    torch.nn.init.constant_(model.embedding.weight, torch.nan)
+    save_model(tmp_path / "broken", model, TOKENIZER, Description(model=model.config))
+    out = tmp_path / "out.jsonl"
+    for form in ([], ["--json"], ["--trace"], ["-o", str(out)]):
+        assert main(["generate", str(tmp_path / "broken"), *form]) == 1
+        said = capsys.readouterr()
+        assert said.out == ""
+        assert "scores are not numbers" in said.err
+    assert not out.exists()

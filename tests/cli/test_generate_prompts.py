@@ -1,13 +1,16 @@
 """Prompts from files, and results as lines: what goes in comes out, in order, whatever happens."""
 
+import errno
 import io
 import json
+import os
 from pathlib import Path
 
 import pytest
 import torch
 
 from phalanx import runs
+from phalanx.cli import generated
 from phalanx.cli.main import main
 from phalanx.cli.prompts import Prompt, read_prompts
 from phalanx.data.tokenizers import train_tokenizer
@@ -17,6 +20,7 @@ from phalanx.models import build, preset
 from phalanx.training.model_directory import Description, save_model
 
 CONTEXT = 32
+Capture = pytest.CaptureFixture[str]
 
 
 @pytest.fixture(scope="module")
@@ -56,7 +60,7 @@ def lines(text: str) -> list[dict[str, object]]:
         ("a.txt", "\ufeffone\r\n\r\n  \r\ntwo", ["one", "  ", "two"], [1, 3, 4]),
         ("a.txt", '{"prompt": "x"}\n', ['{"prompt": "x"}'], [1]),
         ("a.jsonl", '{"prompt": "x\\ny"}\n\n  \n{"prompt": ""}\n', ["x\ny", ""], [1, 4]),
-        ("a.jsonl", '\ufeff{"prompt": "漢\\u6f22"}\r\n', ["漢漢"], [1]),
+        ("a.JSONL", '\ufeff{"prompt": "漢\\u6f22"}\r\n', ["漢漢"], [1]),
     ],
 )
 def test_a_line_is_a_prompt(
@@ -71,11 +75,16 @@ def test_a_line_is_a_prompt(
     ("content", "texts"),
     [("one\n{}\n", ["one", "{}"]), ('\n{"prompt": "one", "id": 1}\n', ["one"]), ("[1]", ["[1]"])],
 )
-def test_stdin_may_hold_lines_or_objects(
+def test_stdin_and_pipes_may_hold_lines_or_objects(
     monkeypatch: pytest.MonkeyPatch, content: str, texts: list[str]
 ) -> None:
     monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(content.encode()), "ascii"))
     assert [prompt.text for prompt in read_prompts("-")] == texts
+    reader, writer = os.pipe()  # as in `--prompts <(command)`
+    os.write(writer, content.encode())
+    os.close(writer)
+    assert [prompt.text for prompt in read_prompts(f"/dev/fd/{reader}")] == texts
+    os.close(reader)
 
 
 @pytest.mark.parametrize(
@@ -89,7 +98,7 @@ def test_stdin_may_hold_lines_or_objects(
         (b'\n["a"]', ":2: this is a JSON array"),
         (b"3", ":1: this is a JSON number"),
         (b"null", ":1: this is a JSON null"),
-        (b'{"promt": "a"}', ':1: the object has no key "prompt". .*promt'),
+        (b'{"promt": "a"}', ":1: the object has no key \"prompt\" but 'promt'"),
         (b"{}", ':1: the object has no key "prompt"'),
         (b'{"prompt": 3}', ':1: "prompt" is a JSON number'),
         (b'{"prompt": "a", "text": "b"}', ':1: the output has a key "text" of its own'),
@@ -264,3 +273,32 @@ def test_a_million_samples_begin_at_once(
     words = ["generate", str(directory), "--n", "1000000", "--max-new-tokens", "1"]
     assert main(words) == 2
     assert capsys.readouterr().out.count("--- sample") == 32
+
+
+def test_a_full_disk_is_named_and_an_empty_file_does_not_stay(
+    directory: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Capture
+) -> None:
+    out = tmp_path / "out.jsonl"
+    words = ["generate", str(directory), "--max-new-tokens", "2", "-o", str(out)]
+
+    def full(*given: object) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    with monkeypatch.context() as patched:
+        patched.setattr(generated, "_put", full)
+        assert main(words) == 1
+    assert f"{out}: cannot be written: No space left" in capsys.readouterr().err
+    assert not out.exists()
+    assert main(words) == 0  # the same command again
+    assert len(lines(out.read_text())) == 1
+
+
+def test_a_terminal_without_the_characters_loses_none(
+    directory: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for form in (["--json"], ["-o", "-"]):
+        narrow = io.TextIOWrapper(io.BytesIO(), "ascii", write_through=True)
+        monkeypatch.setattr("sys.stdout", narrow)
+        words = ["generate", str(directory), "--prompt", "春天", "--max-new-tokens", "1", *form]
+        assert main(words) == 0
+        assert json.loads(narrow.buffer.getvalue())["prompt"] == "春天"  # type: ignore[attr-defined]

@@ -12,6 +12,7 @@ from safetensors.numpy import save_file
 
 from phalanx.cli.main import main
 from phalanx.cli.runs import ago
+from phalanx.comparison.report import table
 from phalanx.durable import Lock
 
 Capture = pytest.CaptureFixture[str]
@@ -77,6 +78,25 @@ def test_the_table_fits_a_hundred_columns(tmp_path: Path, capsys: Capture) -> No
         *("far/one", "transformer", "1.23k", "50/100", "2.250", "1.500", "3.50", "2.50k"),
         *("0:02", "done", "now"),
     ]
+
+
+@pytest.mark.parametrize(
+    ("width", "figures"),
+    [
+        (60, "valid"),
+        (80, "step train valid time"),
+        (100, "params step train valid bits/B tok/s time"),
+    ],
+)
+def test_a_narrow_terminal_shows_fewer_figures_and_no_half_ones(
+    tmp_path: Path, capsys: Capture, monkeypatch: pytest.MonkeyPatch, width: int, figures: str
+) -> None:
+    make_run(tmp_path / "one", end="diverged")
+    make_run(tmp_path / ("x" * 90))
+    monkeypatch.setattr(table, "WIDTH", width)  # of what is no terminal
+    assert main(["runs", str(tmp_path)]) == 0
+    head = next(line for line in capsys.readouterr().out.splitlines() if "status" in line)
+    assert head.split() == ["run", "model", *figures.split(), "status", "when"]
 
 
 def test_every_state(tmp_path: Path, capsys: Capture) -> None:

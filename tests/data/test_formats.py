@@ -354,3 +354,9 @@ def test_the_real_tables(request: pytest.FixtureRequest) -> None:
     shakespeare = load_corpus(data / "tinyshakespeare" / "input.txt")
     sides = (shakespeare.train, shakespeare.validation)
     assert [side.characters for side in sides] == [1_003_854, 111_540]
+
+
+@pytest.mark.skipif(not Path("/dev/zero").exists(), reason="no /dev/zero here")
+def test_a_device_is_refused_before_it_is_copied() -> None:
+    with pytest.raises(UsageError, match="/dev/zero is a device"):
+        load_corpus("/dev/zero")

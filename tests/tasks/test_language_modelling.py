@@ -1,14 +1,16 @@
 """One pass learns all positions at once, and an evaluation counts each position once."""
 
 import math
+from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from torch.nn import functional as F  # noqa: N812  # torch's own customary name
 
 from phalanx.config import ModelConfig
 from phalanx.data.batches import IGNORED
-from phalanx.data.tokenizers import train_tokenizer
+from phalanx.data.tokenizers import load_tokenizer, train_tokenizer
 from phalanx.errors import UsageError
 from phalanx.models import Decoder, build, preset
 from phalanx.tasks import language_modelling, positions
@@ -120,6 +122,22 @@ def test_bits_per_byte_divides_by_bytes_and_not_by_tokens() -> None:
     score = language_modelling.evaluate(model, language_modelling.Text.of(tokenizer, [text], 9))
     assert (score.tokens, score.bytes) == (19, 45 - 2)
     assert score.bits_per_byte == pytest.approx(score.loss * 19 / math.log(2) / 43)
+
+
+def test_there_are_no_bits_per_byte_where_the_tokenizer_changes_the_text(tmp_path: Path) -> None:
+    words = ("[UNK]", "[CLS]", "[SEP]", "[PAD]", "[MASK]", "the", "quick", "fox")
+    (tmp_path / "vocab.txt").write_text("\n".join(words))
+    lossy = load_tokenizer(tmp_path)
+    text = "The  quick  fox"
+    assert lossy.byte_lengths(np.array(lossy.encode(text))).sum() != len(text)
+    model = small("gru", lossy.vocabulary)
+    score = language_modelling.evaluate(model, language_modelling.Text.of(lossy, [text], 9))
+    assert score.bytes is None
+    assert math.isnan(score.bits_per_byte)
+    assert set(score.as_dict()) == {"loss", "perplexity"}
+    # An unknown character is judged as the U+FFFD that stands for it.
+    known = train_tokenizer("characters", ["abc"])
+    assert language_modelling.Text.of(known, ["abXc"], 9).bytes == 1 + 3 + 1
 
 
 def test_unknown_characters_are_counted() -> None:

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from phalanx.errors import PhalanxError, UsageError
+from phalanx.palette import SERIES
 from phalanx.training.curves import Curve, check_target, draw_curves, make_curve
 from phalanx.training.history import History
 
@@ -108,6 +109,31 @@ def test_long_records_make_small_files_that_keep_the_spikes(tmp_path: Path) -> N
     x, y = curve.raw
     calm = replace(curve, raw=(x, np.minimum(y, 2.1)))  # the same smooth curve
     assert draw(tmp_path / "b.svg", calm) != drawn
+
+
+def colours(drawn: bytes) -> list[str]:
+    return re.findall(r'stroke: (#[0-9a-f]{6})[^"]*stroke-width: 1.8', drawn.decode())
+
+
+def test_a_run_keeps_its_colour_beside_one_without_the_figure(tmp_path: Path) -> None:
+    bare = make_curve("bare", history(20, every=0), "steps", "bits_per_byte")
+    full = make_curve("full", history(20), "steps", "bits_per_byte")
+    drawn = draw(tmp_path / "a.svg", bare, full, y="bits_per_byte")
+    assert set(colours(drawn)) == {SERIES[1]}
+
+
+def test_more_runs_than_colours_are_told_apart(tmp_path: Path) -> None:
+    curves = [make_curve(str(n), history(20, every=0), "steps", "loss") for n in range(9)]
+    drawn = draw(tmp_path / "a.svg", *curves).decode()
+    lines = re.findall(rf"stroke: {SERIES[0]}; stroke-width: 1.8", drawn)
+    dashed = re.findall(rf'stroke-dasharray[^"]*stroke: {SERIES[0]}; stroke-width: 1.8', drawn)
+    assert (len(lines), len(dashed)) == (4, 2)  # two curves, each with a line in the legend
+
+
+def test_many_validations_do_not_hide_the_curve(tmp_path: Path) -> None:
+    drawn = draw(tmp_path / "a.svg", make_curve("a", history(400, every=1), "steps", "loss"))
+    marks = re.findall(rb'<use [^>]*style="fill: #d5622a', drawn)
+    assert 10 < len(marks) <= 26  # the legend's among them
 
 
 def test_a_loss_that_falls_far_is_shown_in_ratios(tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 import io
 import json
 import math
+import os
 from pathlib import Path
 
 import pytest
@@ -61,8 +62,22 @@ def test_json_lines_are_the_lines_of_the_record(tmp_path: Path) -> None:
     with MetricsLog(tmp_path) as log:
         for event in events:
             log.write(event)
-            JsonLines(stream).write(event)
+            JsonLines(pytest.fail, stream).write(event)
     assert stream.getvalue() == (tmp_path / FILE_NAME).read_text()
+
+
+def test_a_reader_of_the_lines_that_leaves_is_told_of_once() -> None:
+    source, sink = os.pipe()
+    told: list[bool] = []
+    os.close(source)
+    with open(sink, "w", closefd=False) as stream:
+        lines = JsonLines(lambda: told.append(True), stream)
+        assert not lines.closed
+        for number in (1, 2):
+            lines.write(step(number))
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sink)  # for what the stream still holds
+    assert lines.closed
+    assert told == [True]
 
 
 @pytest.mark.parametrize("lost", [None, 7])

@@ -23,7 +23,8 @@ CPU = torch.device("cpu")
 def save(path: Path, name: str = "transformer", **changes: object) -> Decoder:
     tokenizer = small_tokenizer()
     model = small_model(name, tokenizer.vocabulary, **changes).eval()
-    description = Description(model=model.config, figures={"loss": 1.5}, training={"seed": 0})
+    training = {"seed": 0, "schedules": {"GRU": "hoisted", "LSTM": "fused"}}
+    description = Description(model=model.config, figures={"loss": 1.5}, training=training)
     save_model(path, model, tokenizer, description)
     return model
 
@@ -55,7 +56,9 @@ def test_the_directory_is_the_one_that_people_know(tmp_path: Path) -> None:
     assert names == {"config.json", "model.safetensors", "tokenizer.json", "README.md", MANIFEST}
     assert [path.name for path in tmp_path.iterdir()] == ["model"]  # nothing temporary is left
     assert json.loads((tmp_path / "model" / "config.json").read_text())["format"] == 1
-    assert "1.5" in (tmp_path / "model" / "README.md").read_text()
+    card = (tmp_path / "model" / "README.md").read_text()
+    assert "1.5" in card
+    assert "| schedules | GRU hoisted, LSTM fused |" in card
 
 
 def test_a_directory_that_exists_is_never_written_into(tmp_path: Path) -> None:

@@ -7,7 +7,7 @@ import json
 import re
 import sys
 from collections.abc import Mapping, Sequence
-from typing import Annotated, Any
+from typing import Annotated, Any, TextIO
 
 from cyclopts import Parameter, Token, convert
 
@@ -76,7 +76,21 @@ def convert_strictly(kind: Any, tokens: Sequence[Token]) -> Any:
 
 def print_json(data: Mapping[str, object]) -> None:
     """Print data on stdout as one JSON document; a figure that is not finite is null."""
-    print(json.dumps(finite(data), indent=2, ensure_ascii=False, allow_nan=False))
+    escaped = lacks_characters(sys.stdout)
+    print(json.dumps(finite(data), indent=2, ensure_ascii=escaped, allow_nan=False))
+
+
+def lacks_characters(stream: TextIO | None) -> bool:
+    """Whether JSON needs escapes on a stream: data must not lose a character to a terminal.
+
+    A stream that is closed from the start (None) takes everything.
+    """
+    return stream is not None and (stream.encoding or "").lower().replace("-", "") != "utf8"
+
+
+def unknown_things(kind: str) -> str:
+    """What a tokenizer of this kind does not know: ``characters`` or ``words``."""
+    return "words" if kind == "wordpiece" else "characters"
 
 
 def note(text: str) -> None:

@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from cyclopts import Parameter
 
-from phalanx.cli.common import Device, Json, note, print_json
+from phalanx.cli.common import Device, Json, note, print_json, unknown_things
 from phalanx.errors import PhalanxError
 
 
@@ -43,8 +43,9 @@ def evaluate(
     text = run.text(paths=data, text_column=text_column, encoding_errors=encoding_errors)
     if text.unknown:
         note(
-            f"warning: {text.unknown:,} of {text.windows.positions:,} characters are unknown "
-            "to the model's tokenizer; figures of models with other tokenizers do not compare"
+            f"warning: {text.unknown:,} of {text.windows.positions:,} tokens stand for "
+            f"{unknown_things(run.tokenizer.kind)} that are unknown to the model's tokenizer; "
+            "figures of models with other tokenizers do not compare"
         )
     score = score_of(run.model, text)
     if math.isnan(score.loss):
@@ -54,9 +55,14 @@ def evaluate(
         )
     if json:
         figures = {"tokens": score.tokens, "bytes": score.bytes, "unknown": text.unknown}
-        print_json({"model": str(run.path), "data": data, **score.as_dict(), **figures})
+        scores = {**score.as_dict(), "bits_per_byte": score.bits_per_byte}
+        print_json({"model": str(run.path), "data": data, **scores, **figures})
         return
     print(f"loss           {score.loss:.4f} nats per token")
     print(f"perplexity     {score.perplexity:.4f}")
-    print(f"bits per byte  {score.bits_per_byte:.4f}")
-    print(f"tokens         {score.tokens:,} ({score.bytes:,} bytes)")
+    if score.bytes is None:
+        print("bits per byte  not known: the model's tokenizer does not keep the text as it is")
+        print(f"tokens         {score.tokens:,}")
+    else:
+        print(f"bits per byte  {score.bits_per_byte:.4f}")
+        print(f"tokens         {score.tokens:,} ({score.bytes:,} bytes)")

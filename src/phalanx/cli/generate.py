@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from phalanx.cli import generate_options as options
-from phalanx.cli.common import note
+from phalanx.cli.common import note, unknown_things
 from phalanx.cli.generated import show_json, show_lines, show_samples, show_stream
 from phalanx.cli.interruption import interruption
 from phalanx.cli.prompts import Prompt, prompt_from_stdin, read_prompts
@@ -124,5 +124,6 @@ def _check(writer: "Writer", asked: Sequence[Prompt]) -> None:
         if writer.tokenizer.unknown_id is not None:
             unknown += writer.tokenizer.encode(prompt.text).count(writer.tokenizer.unknown_id)
     if unknown:
-        what = "the prompt" if len(asked) == 1 else "the prompts"
-        note(f"warning: {unknown} characters of {what} are unknown to the model")
+        things = unknown_things(writer.tokenizer.kind)
+        where = "the prompt" if len(asked) == 1 else "the prompts"
+        note(f"warning: {things} of {where} that the model does not know: {unknown}")

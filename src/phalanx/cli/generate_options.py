@@ -25,7 +25,7 @@ Prompts = Annotated[
     _ANY_TEXT,
     Parameter(
         help='A file of prompts, "-" for stdin; the results are JSON lines. A .jsonl file holds an '
-        'object {"prompt": "..."} a line, whose other keys are kept in the results; so does stdin '
+        'object {"prompt": "..."} a line, whose other keys are kept in the results; so does a pipe '
         "that begins with one. Any other holds a prompt a line. Empty lines are skipped."
     ),
 ]

@@ -1,14 +1,17 @@
 """The forms in which ``phalanx generate`` shows what was written."""
 
 import json
+import os
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING, TextIO
 
-from phalanx.cli.common import print_json
+from phalanx.cli.common import lacks_characters, print_json
 from phalanx.cli.interruption import Interruption
 from phalanx.cli.prompts import Prompt
+from phalanx.durable import storage_error
 from phalanx.errors import UsageError
 
 if TYPE_CHECKING:
@@ -73,7 +76,8 @@ def show_lines(
     """A JSON object a line for each prompt and sample, batch by batch, on stdout or to a file.
 
     Raises:
-        UsageError: the file exists or cannot be written.
+        UsageError: the file exists or cannot be opened.
+        StorageError: it cannot be written to the end.
     """
     texts = [prompt.text for prompt in prompts]
     with _opened(output) as stream:
@@ -91,9 +95,8 @@ def _put(stream: TextIO, prompt: Prompt, written: "Written", seed: int) -> None:
         "tokens": written.tokens,
         "ended": written.ended,
     }
-    # Data must not lose a character to a terminal that lacks it.
-    ascii_only = (stream.encoding or "").lower().replace("-", "") != "utf8"
-    print(json.dumps(record, ensure_ascii=ascii_only, allow_nan=False), file=stream, flush=True)
+    line = json.dumps(record, ensure_ascii=lacks_characters(stream), allow_nan=False)
+    print(line, file=stream, flush=True)
 
 
 @contextmanager
@@ -112,5 +115,11 @@ def _opened(output: str | None) -> Iterator[TextIO]:
         raise UsageError(
             f"{output}: {error.strerror}. Expected a file that can be written. Check the path."
         ) from None
-    with stream:
-        yield stream
+    try:
+        with stream:
+            yield stream
+    except OSError as error:
+        raise storage_error(Path(output), error) from None
+    finally:
+        if not os.path.getsize(output):  # an error came first: the same command may be given again
+            os.remove(output)

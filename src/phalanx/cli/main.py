@@ -33,8 +33,12 @@ VERBS = {
 OPTIONS = ("--help", "-h", "--version")
 
 
-def make_app() -> App:
-    """The verbs and their options, none of them imported yet."""
+def make_app(named: str = "") -> App:
+    """The verbs and their options, none of them imported yet.
+
+    Args:
+        named: the verb of the command line, which explains itself at length; the others, in a line.
+    """
     app = App(
         name="phalanx",
         help="Train, run, compare and profile sequence models, from the RNN to the Transformer.",
@@ -43,7 +47,8 @@ def make_app() -> App:
         default_parameter=Parameter(converter=convert_strictly),
     )
     for place, (verb, summary) in enumerate(VERBS.items()):
-        app.command(f"phalanx.cli.{verb}:{verb}", name=verb, help=summary, sort_key=place)
+        words = None if verb == named else summary
+        app.command(f"phalanx.cli.{verb}:{verb}", name=verb, help=words, sort_key=place)
     options = Group("Options")
     for option in OPTIONS:
         app[option].group = (options,)
@@ -87,7 +92,7 @@ def _run(words: list[str]) -> int:
         kind, known = ("an option", OPTIONS) if verb.startswith("-") else ("a command", VERBS)
         raise UsageError(f"{verb!r} is not {kind} of phalanx.{did_you_mean(verb, known)}")
     try:
-        command, bound, given_here = make_app().parse_args(
+        command, bound, given_here = make_app(verb).parse_args(
             words, exit_on_error=False, print_error=False, verbose=False
         )
     except CycloptsError as error:

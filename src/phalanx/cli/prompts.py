@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from phalanx.errors import UsageError, did_you_mean
+from phalanx.errors import UsageError
 
 KEY = "prompt"
 WRITTEN_KEYS = ("sample", "seed", "text", "tokens", "ended")
@@ -40,7 +40,7 @@ def prompt_from_stdin() -> str:
 def read_prompts(name: str) -> list[Prompt]:
     """The prompts of a file (``-``: stdin), before any of them is used.
 
-    A file ``*.jsonl``, and stdin that begins with a JSON object, holds an object a line with the
+    A file ``*.jsonl``, and a pipe that begins with a JSON object, holds an object a line with the
     text at ``prompt``. Any other holds a prompt a line. Empty lines are skipped; an empty prompt
     is the line ``{"prompt": ""}``.
 
@@ -52,7 +52,8 @@ def read_prompts(name: str) -> list[Prompt]:
     else:
         shown, text = name, _decode(_contents(Path(name)), name)
     lines = [(f"{shown}:{at}", line) for at, line in enumerate(text.split("\n"), 1)]
-    objects = name.endswith(".jsonl") or (name == "-" and _begins_with_object(lines))
+    piped = name == "-" or not Path(name).is_file()  # has no name of its own to tell by
+    objects = name.lower().endswith(".jsonl") or (piped and _begins_with_object(lines))
     prompts = list(_of_objects(lines) if objects else _of_lines(lines))
     if not prompts:
         raise UsageError(f"{shown}: no prompts. Expected at least one line.")
@@ -81,8 +82,8 @@ def _of_objects(lines: list[tuple[str, str]]) -> Iterator[Prompt]:
         if not isinstance(given, dict):
             raise UsageError(f"{where}: this is a JSON {_kind(given)}. {expected}.")
         if KEY not in given:
-            hint = did_you_mean(KEY, given) if given else ""
-            raise UsageError(f'{where}: the object has no key "{KEY}".{hint} {expected}.')
+            found = f" but {', '.join(map(repr, given))}" if given else ""
+            raise UsageError(f'{where}: the object has no key "{KEY}"{found}. {expected}.')
         text = given.pop(KEY)
         if not isinstance(text, str):
             raise UsageError(f'{where}: "{KEY}" is a JSON {_kind(text)}. {expected}.')

@@ -17,8 +17,8 @@ if TYPE_CHECKING:
 STYLES = {"running": "cyan", "done": "green", "stopped": "yellow", "diverged": "red"}
 UNITS = ((86400.0, "d"), (3600.0, "h"), (60.0, "min"))
 FIGURES = ("params", "step", "train", "valid", "bits/B", "tok/s", "time")
-WIDE = ("params", "bits/B", "tok/s")  # only where there are 100 columns
-WIDTH = 100
+WIDTHS = {"params": 100, "bits/B": 100, "tok/s": 100, "train": 80, "time": 80, "step": 70}
+"""Columns of the terminal that a figure needs; the others are always there."""
 
 
 def runs(
@@ -79,7 +79,7 @@ def _table(found: "Sequence[Listed]", folders: Sequence[Path], width: int) -> "T
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=0, header_style="bold")
     table.add_column("run", min_width=15, max_width=24, overflow="fold")
     table.add_column("model", min_width=11, max_width=16, overflow="fold")
-    figures = [name for name in FIGURES if width >= WIDTH or name not in WIDE]
+    figures = [name for name in FIGURES if width >= WIDTHS.get(name, 0)]
     for name in figures:
         table.add_column(name, justify="right", no_wrap=True)
     table.add_column("status", no_wrap=True)

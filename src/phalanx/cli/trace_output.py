@@ -29,9 +29,13 @@ def check_count(max_new_tokens: int | None) -> int:
 
 
 def print_trace(writer: "Writer", text: str, json: bool) -> None:
-    """Generate behind ``text``, following the data, and print what was found."""
+    """Generate behind ``text``, following the data, and print what was found.
+
+    Raises:
+        PhalanxError: the model's scores are not numbers.
+    """
     from phalanx.cli.call_trace import trace_generation
-    from phalanx.inference import Decoding
+    from phalanx.inference import Decoding, generate
     from phalanx.inference.generate import new_tokens
     from phalanx.inference.text import prompt_ids, text_chooser
 
@@ -39,6 +43,9 @@ def print_trace(writer: "Writer", text: str, json: bool) -> None:
     ids = prompt_ids(tokenizer, text)
     count = new_tokens(model, ids, check_count(writer.max_new_tokens))
     chooser = text_chooser(tokenizer, writer.chooser)
+    # First without the tracer, which reads no token before the end: scores that are not numbers
+    # are refused here, and would be read as a token there.
+    generate(model, [ids], max_new_tokens=count, sampler=chooser, seed=writer.seed)
     decoding = Decoding(model, [ids], len(ids) + count - 1, chooser=chooser, seed=writer.seed)
     traced = trace_generation(decoding, ids, count)
     if not json:

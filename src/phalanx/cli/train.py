@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from cyclopts import Parameter
 
-from phalanx.cli.common import Json, Overrides, note, print_json
+from phalanx.cli.common import Json, Overrides, note, print_json, unknown_things
 from phalanx.cli.interruption import interruption
 from phalanx.errors import UsageError
 
@@ -25,9 +25,7 @@ def train(
     preset: str | None = None,
     size: int | None = None,
     tokenizer: str | None = None,
-    validation: Annotated[
-        list[str] | None, Parameter(consume_multiple=True, negative=())
-    ] = None,
+    validation: Annotated[list[str] | None, Parameter(consume_multiple=True, negative=())] = None,
     text_column: str | None = None,
     encoding_errors: Literal["strict", "replace"] | None = None,
     steps: int | None = None,
@@ -216,7 +214,7 @@ def _describe(prepared: "Prepared", size: int | None) -> None:
     if size is not None and abs(outside / size - 1) > _REACH:
         note(f"warning: {size:,} parameters were asked for; this is the nearest to it")
     if prepared.validation.unknown:
-        what = "characters" if prepared.tokenizer.kind == "characters" else "words"
+        what = unknown_things(prepared.tokenizer.kind)
         note(
             f"warning: {prepared.validation.unknown:,} {what} of the validation text are unknown "
             "to the tokenizer; --tokenizer bytes knows all text"
@@ -286,7 +284,8 @@ def _train(
         directory.write_config()
         at = trainer.steps if resume is not None else None
         log = stack.enter_context(MetricsLog(path, at, trainer.validated))
-        others: list[Record] = [JsonLines()] if json else []
+        lines = JsonLines(trainer.stop)
+        others: list[Record] = [lines] if json else []
         if tensorboard:
             from phalanx.training.tensorboard import TensorBoardLog
 
@@ -308,20 +307,28 @@ def _train(
         with interruption(stop) as interrupted:
             outcome = train(trainer, directory, log, progress, others)
         result = summary(trainer, directory, outcome)
+    if lines.closed:  # the run is kept, and can go on; for `| head` it ends here
+        _say_how_to_go_on(path, trainer.steps, "nobody reads stdout any more")
+        raise BrokenPipeError
     if json:
         print(dumps({"kind": "summary", **result}))
     else:
         best = result["best"]
         figures = (
-            f"validation loss {best['loss']:.4f}, perplexity {best['perplexity']:.3f}, "
-            f"{best['bits_per_byte']:.4f} bits per byte at step {best['step']}"
+            f"validation loss {best['loss']:.4f}, perplexity {best['perplexity']:.3f}"
+            + (f", {best['bits_per_byte']:.4f} bits per byte" if "bits_per_byte" in best else "")
+            + f" at step {best['step']}"
             if best
             else "not validated"
         )
         print(f"{path}: {figures}; {trainer.steps} steps in {trainer.seconds:.1f} s")
         print(f'Next: phalanx generate {path} --prompt "..."')
     if interrupted.signal is not None:
-        name = interrupted.signal.name
-        note(f"phalanx: {name} after step {trainer.steps}; saved {path / 'last'}")
-        note(f"Go on with: phalanx train --resume {path}")
+        _say_how_to_go_on(path, trainer.steps, interrupted.signal.name)
     return interrupted.exit_code
+
+
+def _say_how_to_go_on(path: Path, steps: int, why: str) -> None:
+    saved = f"saved {path / 'last'}" if steps else "nothing to save"
+    note(f"phalanx: {why} after step {steps}; {saved}")
+    note(f"Go on with: phalanx train --resume {path}")

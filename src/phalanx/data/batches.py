@@ -121,7 +121,7 @@ class ValidationWindows:
     ) -> None:
         if length < 1 or len(tokens) < 2:
             raise UsageError(
-                f"The validation text has {len(tokens)} tokens and the context is {length}. "
+                f"The text to judge by has {len(tokens)} tokens and the context is {length}. "
                 "Expected at least 2 tokens and a context of at least 1. Give more text."
             )
         self.tokens = np.asarray(tokens)

@@ -121,11 +121,17 @@ def spooled(source: Source) -> Source:
     The copy goes when the returned source does.
 
     Raises:
-        UsageError: the source is missing or unreadable, or there is no room for the copy.
+        UsageError: the source is missing, unreadable or a device, or there is no room for the copy.
     """
     try:
-        if stat.S_ISREG(source.path.stat().st_mode):
+        mode = source.path.stat().st_mode
+        if stat.S_ISREG(mode):
             return source
+        if stat.S_ISBLK(mode) or stat.S_ISCHR(mode):
+            raise UsageError(
+                f"{source.shown} is a device, which may have no end. Expected a file or a pipe. "
+                "Copy what you need of it into a file."
+            )
         number, copy = tempfile.mkstemp(prefix="phalanx-")
         kept = Source(source.name, Path(copy), source.shown)
         weakref.finalize(kept, Path(copy).unlink, missing_ok=True)

@@ -7,7 +7,7 @@ model takes one step a token; this is the part that no architecture here escapes
 from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Literal, get_args
 
 import torch
 
@@ -56,8 +56,8 @@ def new_tokens(
         when_full: what happens where the context ends.
 
     Raises:
-        UsageError: the model is no decoder; the prompt is empty, has a token outside the
-            vocabulary, or leaves too little of the context for what is wanted.
+        UsageError: the model is no decoder; ``when_full`` is not known; the prompt is empty, has a
+            token outside the vocabulary, or leaves too little of the context for what is wanted.
     """
     config = model.config
     if config.kind != "decoder":
@@ -65,6 +65,8 @@ def new_tokens(
             f"a model of kind {config.kind!r} does not generate. Expected a decoder, such as one "
             "that `phalanx train` makes from text."
         )
+    if when_full not in get_args(WhenFull):
+        raise UsageError(f"when_full {when_full!r}: expected {', '.join(get_args(WhenFull))}.")
     if max_new_tokens is not None and max_new_tokens < 0:
         raise UsageError(f"max_new_tokens {max_new_tokens}: expected 0 or more.")
     if not prompt:

@@ -32,12 +32,12 @@ class Score:
     Args:
         loss: nats per token.
         tokens: predicted tokens: each token of the text but the first, once.
-        bytes: bytes of UTF-8 that those tokens stand for.
+        bytes: bytes of UTF-8 that those tokens stand for; None: see ``Text``.
     """
 
     loss: float
     tokens: int
-    bytes: int
+    bytes: int | None
 
     @property
     def perplexity(self) -> float:
@@ -46,16 +46,16 @@ class Score:
 
     @property
     def bits_per_byte(self) -> float:
-        """Bits per byte of text; unlike the loss it compares models of different tokenizers."""
+        """Bits per byte of text; unlike the loss it compares models of different tokenizers.
+
+        NaN where the bytes are not known.
+        """
         return self.loss * self.tokens / math.log(2) / self.bytes if self.bytes else math.nan
 
     def as_dict(self) -> dict[str, float]:
-        """The figures under the names that logs and JSON use."""
-        return {
-            "loss": self.loss,
-            "perplexity": self.perplexity,
-            "bits_per_byte": self.bits_per_byte,
-        }
+        """The figures that are known, under the names that logs and JSON use."""
+        figures = {"loss": self.loss, "perplexity": self.perplexity}
+        return figures if self.bytes is None else {**figures, "bits_per_byte": self.bits_per_byte}
 
 
 @dataclass(frozen=True)
@@ -64,12 +64,14 @@ class Text:
 
     Args:
         windows: the windows.
-        bytes: bytes of UTF-8 that the targets stand for.
-        unknown: targets that stand for a character outside the vocabulary.
+        bytes: bytes of UTF-8 that the targets stand for, where an unknown character counts as
+            U+FFFD. None where the tokenizer changes the text in other ways too (WordPiece leaves
+            out white space and case): what its tokens add up to is not the text.
+        unknown: targets that stand for a character or a word outside the vocabulary.
     """
 
     windows: ValidationWindows
-    bytes: int
+    bytes: int | None
     unknown: int
 
     @classmethod
@@ -102,7 +104,8 @@ class Text:
             size += int(tokenizer.byte_lengths(targets).sum())
             if tokenizer.unknown_id is not None:
                 unknown += int((targets == tokenizer.unknown_id).sum())
-        return cls(windows, size, unknown)
+        kept = tokenizer.exact or tokenizer.kind == "characters"
+        return cls(windows, size if kept else None, unknown)
 
 
 def batches(windows: LanguageWindows, batch_size: int) -> Callable[[int], Batch]:

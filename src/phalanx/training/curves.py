@@ -40,6 +40,10 @@ LOG_FROM = 3.0
 """From such a ratio of the largest to the smallest figure on, the axis is logarithmic."""
 LEGEND_CELLS = 100
 """Letters of the legend beside each other."""
+MARKS = 25
+"""Validations of a run with a mark, at most; more of them would hide the curve."""
+DASHES = ("-", "--", "-.")
+"""Once round the colours, curves are told apart by these."""
 SUFFIXES = (".svg", ".png")
 # Fonts that have what the main one lacks, Chinese for one; those that the machine has are used.
 FALLBACKS = (
@@ -140,18 +144,24 @@ def _panel(axes: "Axes", curves: Sequence[Curve], x: X, y: Y) -> None:
     from matplotlib.ticker import MaxNLocator
 
     handles = []
-    curves = [curve for curve in curves if not curve.empty]
-    for index, curve in enumerate(curves):
+    # A run keeps its colour, whichever others have the figure.
+    numbered = [(index, curve) for index, curve in enumerate(curves) if not curve.empty]
+    curves = [curve for _, curve in numbered]
+    for index, curve in numbered:
         colour, marker = SERIES[index % len(SERIES)], MARKERS[index % len(MARKERS)]
-        line: dict[str, Any] = {"color": colour, "linewidth": 1.8}
+        dashes = DASHES[index // len(SERIES) % len(DASHES)]
+        line: dict[str, Any] = {"color": colour, "linewidth": 1.8, "linestyle": dashes}
         dot: dict[str, Any] = {"marker": marker, "markersize": 4.5}
         alone = len(curve.smooth[0]) == 1
         if len(curve.smooth[0]):
             axes.plot(*_envelope(*curve.raw), color=colour, alpha=0.22, linewidth=0.7, zorder=1)
             axes.plot(*_thin(*curve.smooth), **line, **(dot if alone else {}), zorder=2)
         if len(curve.points[0]):
-            between = ":" if len(curve.smooth[0]) else "-"
-            axes.plot(*_thin(*curve.points), **line | {"linewidth": 1.2}, ls=between, **dot)
+            between = ":" if len(curve.smooth[0]) else dashes
+            points = _thin(*curve.points)
+            every = -(-len(points[0]) // MARKS)
+            thin: dict[str, Any] = line | {"linewidth": 1.2, "linestyle": between}
+            axes.plot(*points, **thin, **dot, markevery=every)
         (handle,) = axes.plot([], [], **line, **(dot if alone or len(curve.points[0]) else {}))
         handles.append(handle)
     _scale(axes, curves, y)

@@ -77,18 +77,19 @@ def estimate(
     """Count the cost of a training step without taking one; arguments as ``peak_memory``."""
     with torch.device("meta"):
         model = build(model_config)
-        ids_BT = torch.zeros(config.batch_size, config.sequence_length, dtype=torch.int64)
+        # Of one row: all rows cost alike, and a large batch would take its loss in many chunks.
+        ids_1T = torch.zeros(1, config.sequence_length, dtype=torch.int64)
     for module in model.modules():
         if isinstance(module, GatedCell):
             module.use_schedule("fused")  # without memory it unrolls in C++, where all is counted
     with FlopCounterMode(display=False) as counter:
-        total(model, Batch(ids_BT, ids_BT)).nats.backward()
+        total(model, Batch(ids_1T, ids_1T)).nats.backward()
     baseline = resident_bytes()
     peak = peak_memory(model_config, config, micro_batch=micro_batch, device=device, packed=packed)
     return Estimate(
         *model.parameter_counts(),
-        ids_BT.numel(),
-        counter.get_total_flops(),
+        config.batch_size * config.sequence_length,
+        config.batch_size * counter.get_total_flops(),
         peak.tensor_bytes,
         peak.memory_bytes,
         baseline,

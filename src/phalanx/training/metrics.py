@@ -2,6 +2,7 @@
 
 import os
 import sys
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
@@ -124,11 +125,27 @@ def _beyond(values: dict[str, Any], step: int, validated: int) -> bool:
 
 
 class JsonLines:
-    """Prints every event as one line of JSON, the objects of ``metrics.jsonl``, as it happens."""
+    """Prints every event as one line of JSON, the objects of ``metrics.jsonl``, as it happens.
 
-    def __init__(self, stream: IO[str] | None = None) -> None:
+    Args:
+        on_closed: called when the reader has gone, once; nothing is printed from then on.
+        stream: None: stdout.
+
+    Attributes:
+        closed: the reader has gone.
+    """
+
+    def __init__(self, on_closed: Callable[[], object], stream: IO[str] | None = None) -> None:
+        self._on_closed = on_closed
         self._stream = stream or sys.stdout
+        self.closed = False
 
     def write(self, event: Event) -> None:
         """Print one event."""
-        print(dumps(as_line(event)), file=self._stream, flush=True)
+        if self.closed:
+            return
+        try:
+            print(dumps(as_line(event)), file=self._stream, flush=True)
+        except BrokenPipeError:
+            self.closed = True
+            self._on_closed()

@@ -6,6 +6,7 @@ checkpoints/     model directories with the trainer's state, published whole
 last, best       links to two of them
 """
 
+import os
 from collections.abc import Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -218,12 +219,18 @@ def check_not_in_use(path: Path) -> None:
 
 
 def check_free(path: Path) -> None:
-    """Refuse a directory that holds something already.
+    """Refuse a directory that holds something already, or that cannot be made.
 
     Raises:
-        UsageError: it does, or it is a file.
+        UsageError: it does, it is a file, or there is no place for it.
     """
     if not path.exists():
+        place = next(parent for parent in path.absolute().parents if parent.exists())
+        if not (place.is_dir() and os.access(place, os.W_OK | os.X_OK)):
+            raise UsageError(
+                f"{path} cannot be made. Expected a directory to write into, which {place} is not. "
+                "Choose another --output."
+            )
         return
     ours = (LOCK, durable.HIDDEN)  # of a run that was killed before it began
     if path.is_dir() and all(entry.name.startswith(ours) for entry in path.iterdir()):
