@@ -7,7 +7,6 @@ its own work and not the import. Used by test_kills.py (seconds) and soak.py (an
 import hashlib
 import json
 import os
-import random
 import signal
 import sys
 import time
@@ -16,6 +15,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import torch
+import torch._dynamo  # by every life otherwise, for a second each
 from boundaries import STEPS
 
 from phalanx import durable
@@ -78,33 +78,50 @@ def wait(child: int, seconds: float) -> int | None:
     return None
 
 
+def wait_for_step(child: int, run: Path, step: int) -> int | None:
+    """Wait until a life has recorded a step; its end, where that came first."""
+    record = run / "metrics.jsonl"
+    line = f'"step": {step},'
+    while not (record.is_file() and line in record.read_text()):
+        end = wait(child, 0.002)
+        if end is not None:
+            return end
+    return None
+
+
 def disturbed(
     command: Sequence[str],
     log: Path,
-    random_state: random.Random,
+    moment: Callable[[int, Lives], int | None],
     *,
-    shortest: float,
-    longest: float,
-    signals: Sequence[signal.Signals],
+    choose: Callable[[], signal.Signals],
     enough: Callable[[Lives], bool],
     tell: Callable[[Lives], object] = lambda _: None,
 ) -> Lives:
-    """Send a signal at a random moment of each life until that is enough; then let it finish."""
+    """Send each life a signal, until that is enough; then let one finish.
+
+    Args:
+        command: of every life.
+        log: where a life writes what it says.
+        moment: waits for the moment of the signal, given the process and the lives so far; returns
+            how it ended, where it ended by itself.
+        choose: which signal.
+        enough: whether the next life is left in peace.
+        tell: called after each life.
+    """
     lives = Lives()
     while True:
         child = live(command, log)
-        if enough(lives):
-            lives.ends.append(end_of(child))
-            lives.said.append(log.read_text())
-            return lives
-        end = wait(child, random_state.uniform(shortest, longest))
+        peace = enough(lives)
+        end = None if peace else moment(child, lives)
         if end is None:
-            os.kill(child, random_state.choice(signals))
+            if not peace:
+                os.kill(child, choose())
             end = end_of(child)
         lives.ends.append(end)
         lives.said.append(log.read_text())
         tell(lives)
-        if end == DONE:
+        if peace or end == DONE:
             return lives
 
 

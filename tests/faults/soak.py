@@ -13,7 +13,7 @@ import signal
 import time
 from pathlib import Path
 
-from lives import DONE, Lives, disturbed, end_of, live, result
+from lives import DONE, Lives, disturbed, end_of, live, result, wait
 
 TRIAL_STEPS = 40
 
@@ -63,10 +63,8 @@ def main() -> int:
     lives = disturbed(
         command("disturbed", steps),
         log,
-        random_state,
-        shortest=5.0,
-        longest=90.0,
-        signals=[signal.SIGTERM, signal.SIGKILL],
+        lambda child, _: wait(child, random_state.uniform(5.0, 90.0)),
+        choose=lambda: random_state.choice([signal.SIGTERM, signal.SIGKILL]),
         enough=lambda _: time.monotonic() > until,
         tell=tell,
     )

@@ -5,7 +5,7 @@ import signal
 from pathlib import Path
 
 import pytest
-from lives import DONE, Lives, die_at, disturbed, end_of, live, result
+from lives import DONE, Lives, die_at, disturbed, end_of, live, result, wait, wait_for_step
 
 from phalanx import durable
 
@@ -55,38 +55,42 @@ def in_peace(folder: Path, preset: str, **changes: object) -> dict[str, object]:
 )
 def test_killed_at_random_moments(preset: str, kills: int, tmp_path: Path) -> None:
     expected = in_peace(tmp_path, preset, steps=30 * kills)
+    run, random_state = tmp_path / "killed", random.Random(kills)
+
+    def moment(child: int, lives: Lives) -> int | None:
+        step = 30 * len(lives.ends) + random_state.randint(1, 25)
+        end = wait_for_step(child, run, step)
+        return wait(child, random_state.uniform(0, 0.003)) if end is None else end
+
     lives = disturbed(
         command(tmp_path, preset, "killed", steps=30 * kills),
         tmp_path / "log",
-        random.Random(kills),
-        shortest=0.1,
-        longest=0.5,
-        signals=[signal.SIGKILL],
-        enough=lambda lives: lives.count(-signal.SIGKILL) >= kills,
+        moment,
+        choose=lambda: signal.SIGKILL,
+        enough=lambda lives: len(lives.ends) == kills,
     )
-    assert lives.ends[-1] == DONE, lives.said[-1]
-    assert lives.count(-signal.SIGKILL) >= min(kills, 3), lives
-    assert result(tmp_path / "killed") == expected
+    assert lives.ends == [-signal.SIGKILL] * kills + [DONE], lives.said[-1]
+    assert result(run) == expected
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_asked_to_stop_at_random_moments(number: signal.Signals, tmp_path: Path) -> None:
     expected = in_peace(tmp_path, "lstm")
+    run, random_state = tmp_path / "stopped", random.Random(1)
     lives = disturbed(
         command(tmp_path, "lstm", "stopped"),
         tmp_path / "log",
-        random.Random(1),
-        shortest=0.3,
-        longest=0.6,
-        signals=[number],
-        enough=lambda lives: len(lives.ends) >= 5,
+        lambda child, lives: wait_for_step(
+            child, run, 25 * len(lives.ends) + random_state.randint(1, 20)
+        ),
+        choose=lambda: number,
+        enough=lambda lives: len(lives.ends) == 5,
     )
-    assert lives.ends[-1] == DONE, lives.said[-1]
-    assert set(lives.ends[:-1]) <= {128 + number, -number, DONE}, lives
-    assert result(tmp_path / "stopped") == expected
+    assert lives.ends == [128 + number] * 5 + [DONE], lives.said[-1]
+    assert result(run) == expected
 
 
-BOUNDARIES = 24  # of one save of a run, links and the oldest one's end included
+BOUNDARIES = 28  # of one save of a run, links and the oldest one's end included
 
 
 @pytest.mark.parametrize(

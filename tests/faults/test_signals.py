@@ -1,7 +1,7 @@
 """SIGTERM and SIGINT at chosen moments: the step is finished and saved; a second one quits."""
 
 import signal
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -142,6 +142,15 @@ def test_a_second_one_during_the_save_leaves_nothing_of_it(
     assert result(run) == in_peace(tmp_path)
 
 
+@pytest.fixture
+def _as_in_the_foreground() -> Iterator[None]:
+    """A program in the background finds Ctrl-C ignored; so may the one that runs the tests."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.usefixtures("_as_in_the_foreground")
 def test_one_before_the_first_step_ends_the_program(tmp_path: Path) -> None:
     text = write_text(tmp_path)
     for number, code in CODES.items():
@@ -163,9 +172,7 @@ def test_one_while_the_averaged_weights_are_taken_out_again(tmp_path: Path) -> N
         def disturbed(*arguments: object) -> None:
             nonlocal calls
             calls += 1
-            if (
-                calls == 4
-            ):  # in and out at the save of step 4, in and out at the validation of step 5
+            if calls == 4:  # in and out at the save of step 4, and at the validation of step 5
                 interrupt()
             copy(*arguments)
 
