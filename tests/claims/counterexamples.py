@@ -124,6 +124,15 @@ COUNTEREXAMPLES = [
         _changed("no products", planted.without_products, width=64, layers=1),
     ),
     Counterexample(
+        *("C12", "transformer", "holds", lambda: planted.subject("transformer")),
+        *("grows by narrow layers", "fails"),
+        lambda: planted.growing_by_layers("transformer"),
+    ),
+    Counterexample(
+        *("C12", "transformer", "holds", lambda: planted.subject("transformer")),
+        *("rnn, one row", "fails", lambda: planted.subject("rnn")),
+    ),
+    Counterexample(
         *("B1", "minGRU", "holds", lambda: planted.subject("mingru", layers=1)),
         *("GRU", "fails", lambda: planted.subject("gru", layers=1)),
     ),

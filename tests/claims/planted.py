@@ -1,16 +1,18 @@
 """Models that must turn a verdict round: one wrong part in an otherwise ordinary model."""
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import torch
 from torch import Tensor, nn
 
-from phalanx.comparison.subjects import Subject, narrow
+from phalanx.comparison.subjects import Subject, narrow, resized
 from phalanx.config import ModelConfig
 from phalanx.layers.block import Block
 from phalanx.layers.feed_forward import FeedForward
 from phalanx.mixers import Attention, Mixer
 from phalanx.models import Decoder, Encoder, SequenceModel, build, preset
+from phalanx.models.presets import count
 from phalanx.rows import Rows
 from phalanx.schedules import attend
 from phalanx.states import State
@@ -46,7 +48,24 @@ def with_change(
         change(model)
         return model
 
-    return Subject(label, lambda: changed(whole), lambda: changed(narrow(whole)))
+    return Subject(
+        label,
+        lambda: changed(whole),
+        lambda: changed(narrow(whole)),
+        lambda size: changed(resized(whole, size)),
+    )
+
+
+def growing_by_layers(name: str, **changes: object) -> Subject:
+    """A family that grows by ever more layers at one width."""
+    ordinary = subject(name, layers=1, **changes)
+    one = resized(config(name, layers=1, **changes), 4 * SIZE)
+
+    def deep(size: int) -> SequenceModel:
+        layers = max(1, round(size / count(one)[1]))
+        return build(one.model_copy(update={"layers": layers}))
+
+    return replace(ordinary, sized=deep)
 
 
 def replace_mixers(kind: Callable[[ModelConfig], Mixer]) -> Callable[[SequenceModel], None]:

@@ -67,6 +67,57 @@ def test_products_must_be_many_and_large(share: float, intensity: float, verdict
     assert rules.products(share, intensity, "").verdict == verdict
 
 
+@pytest.mark.parametrize(
+    ("exponent", "intensity", "verdict"),
+    [
+        (1.0, 25, "holds"),
+        (1.0, 5, "partly"),
+        (0.5, 25, "partly"),
+        (1.0, 1.5, "fails"),
+        (0.1, 25, "fails"),
+        (math.nan, 25, "inconclusive"),
+    ],
+)
+def test_larger_models_must_have_larger_kernels(
+    exponent: float, intensity: float, verdict: str
+) -> None:
+    assert rules.growing(exponent, intensity, "").verdict == verdict
+
+
+def _exactly(value: float) -> rules.Interval:
+    return value, value, value
+
+
+@pytest.mark.parametrize(
+    ("share", "growth", "dip", "verdict"),
+    [
+        (0.7, 3.0, 1.1, "holds"),
+        (0.7, 1.05, 1.0, "partly"),  # large already, and hardly grows
+        (0.7, 1.3, 0.8, "partly"),  # falls on the way
+        (0.3, 3.0, 1.1, "partly"),
+        (0.05, 3.0, 1.1, "fails"),
+        (0.7, 0.9, 0.9, "fails"),  # less than at the smallest size
+    ],
+)
+def test_large_models_must_use_the_machine_better(
+    share: float, growth: float, dip: float, verdict: str
+) -> None:
+    found = rules.efficiency(_exactly(share), _exactly(growth), _exactly(dip), "")
+    assert (found.verdict, found.figure) == (verdict, share)
+
+
+def test_every_interval_must_agree_on_efficiency() -> None:
+    straddling = rules.efficiency((0.55, 0.45, 0.6), _exactly(3.0), _exactly(1.1), "")
+    assert straddling.verdict == "inconclusive"
+    assert "more than one" in straddling.how
+    shaky = rules.efficiency(_exactly(0.7), (1.2, 0.95, 1.3), _exactly(1.0), "")
+    assert shaky.verdict == "inconclusive"
+    busy = rules.efficiency(
+        _exactly(0.7), _exactly(3.0), _exactly(1.0), "", open_because="The control varied."
+    )
+    assert (busy.verdict, busy.figure) == ("inconclusive", 0.7)
+
+
 def test_recall_counts_from_chance_and_only_if_the_task_was_learned() -> None:
     chance = 1 / 16
     assert rules.recall(0.99, 1.0, chance).verdict == "reaches"
@@ -86,8 +137,12 @@ def test_a_level_with_another_result_has_no_time() -> None:
 def test_claims_join_both_bases() -> None:
     cell = Verdict("yes", 1.0, "ratio", "")
     level = Level("heads", "m", 1.0, 2.0, 2.0, 1.9, 2.1, 1e-7, 1e-5, True)
-    structure = {"C1": cell, "C4": cell, "B1": cell}
-    found = {c.id: c for c in claims("m", structure, {("core_dependency", ""): cell}, [level])}
+    structure = {"C1": cell, "C4": cell, "C12": cell, "B1": cell}
+    efficient = rules.no_efficiency("No time.")
+    cells = {("core_dependency", ""): cell}
+    joined = claims("m", structure, cells, [level], efficiency=efficient)
+    found = {c.id: c for c in joined}
+    assert found["C12"].machine == efficient
     assert found["C1"].machine == cell
     assert found["C4"].machine is not None
     assert found["C4"].machine.verdict == "faster"

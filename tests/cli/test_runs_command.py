@@ -12,8 +12,8 @@ from safetensors.numpy import save_file
 
 from phalanx.cli.main import main
 from phalanx.cli.runs import ago
-from phalanx.comparison.report import table
 from phalanx.durable import Lock
+from phalanx.pages import console
 
 Capture = pytest.CaptureFixture[str]
 
@@ -93,7 +93,7 @@ def test_a_narrow_terminal_shows_fewer_figures_and_no_half_ones(
 ) -> None:
     make_run(tmp_path / "one", end="diverged")
     make_run(tmp_path / ("x" * 90))
-    monkeypatch.setattr(table, "WIDTH", width)  # of what is no terminal
+    monkeypatch.setattr(console, "WIDTH", width)  # of what is no terminal
     assert main(["runs", str(tmp_path)]) == 0
     head = next(line for line in capsys.readouterr().out.splitlines() if "status" in line)
     assert head.split() == ["run", "model", *figures.split(), "status", "when"]

@@ -13,6 +13,7 @@ from phalanx.comparison.results import (
     Level,
     Row,
     ScalingPoint,
+    SizePoint,
     Study,
     Tagger,
     Trained,
@@ -248,9 +249,20 @@ def _distances(models: tuple[str, ...]) -> list[DistancePoint]:
     return points
 
 
+def _sizes(models: tuple[str, ...]) -> list[SizePoint]:
+    points = []
+    for model in models:
+        for step, parameters in enumerate((100_000, 400_000, 1_600_000, 6_400_000)):
+            share = 0.2 + 0.15 * step if model in ("mingru", "transformer") else 0.3 - 0.05 * step
+            points.append(
+                SizePoint(model, parameters, share * 1.31e11, share, 0.9 * share, 1.1 * share)
+            )
+    return points
+
+
 def _claims(models: tuple[str, ...]) -> list[Claim]:
     claims = []
-    for number in range(1, 12):
+    for number in range(1, 13):
         for model in models:
             claims.append(Claim(f"C{number}", model, _depth(model), _clock(model)))
     claims.append(Claim("B1", "mingru", _depth("mingru"), None))
@@ -320,4 +332,5 @@ def sample_study(models: tuple[str, ...] = MODELS, language: str = "en") -> Stud
         },
         notes=["Predicted crossover of lstm and transformer: 14 parallel workers.", ATTACK],
         recall_chance=0.0625,
+        sizes=_sizes(models),
     )

@@ -11,8 +11,9 @@ from string import Formatter
 import pytest
 
 import phalanx.comparison.results as results
-from phalanx.comparison.report.language import LANGUAGES, Catalogue, catalogue
+from phalanx.comparison.report.language import catalogue
 from phalanx.comparison.report.verdicts import TONES
+from phalanx.pages.language import LANGUAGES, Catalogue
 
 COMPARISON = Path(results.__file__).parent
 REPORT = COMPARISON / "report"

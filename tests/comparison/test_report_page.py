@@ -10,55 +10,17 @@ import re
 import shutil
 import subprocess
 from dataclasses import replace
-from html.parser import HTMLParser
 from pathlib import Path
 
 import pytest
 from sample_study import ATTACK, MODELS, sample_study
 
+from html_page import Page
 from phalanx.comparison.report import render_json, render_page
 from phalanx.comparison.report.charts import charts
 from phalanx.comparison.report.language import catalogue
 from phalanx.comparison.results import Study, Verdict
 from phalanx.errors import UsageError
-
-VOID = {"meta", "link", "input", "img", "br", "hr"}
-
-
-class Page(HTMLParser):
-    """Collects elements, checks nesting, and keeps the text of scripts apart."""
-
-    def __init__(self, html: str) -> None:
-        super().__init__()
-        self.elements: list[tuple[str, dict[str, str | None]]] = []
-        self.open: list[str] = []
-        self.scripts: list[tuple[dict[str, str | None], str]] = []
-        self.words: list[str] = []
-        self.feed(html)
-        self.close()
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        self.elements.append((tag, dict(attrs)))
-        if tag not in VOID:
-            self.open.append(tag)
-        if tag == "script":
-            self.scripts.append((dict(attrs), ""))
-
-    def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        self.elements.append((tag, dict(attrs)))
-
-    def handle_endtag(self, tag: str) -> None:
-        assert self.open.pop() == tag
-
-    def handle_data(self, data: str) -> None:
-        if self.open and self.open[-1] == "script":
-            attributes, text = self.scripts[-1]
-            self.scripts[-1] = (attributes, text + data)
-        elif self.open and self.open[-1] != "style":
-            self.words.append(data)
-
-    def text(self) -> str:
-        return " ".join(" ".join(self.words).split())
 
 
 def hostile() -> Study:
@@ -220,7 +182,7 @@ def test_charts_hold_what_the_study_holds() -> None:
     study = sample_study()
     drawn = charts(study, catalogue("en"))
     assert set(drawn) == {
-        *("curves", "race", "span", "time", "gradient", "recall", "hops", "tagging"),
+        *("curves", "race", "span", "time", "gradient", "recall", "hops", "tagging", "sizes"),
     }
     assert set(drawn["curves"]["views"]) == {"tokens", "flops", "seconds"}
     assert set(drawn["time"]["views"]) == {"train", "forward", "decode"}
@@ -232,6 +194,9 @@ def test_charts_hold_what_the_study_holds() -> None:
     )
     assert drawn["recall"]["views"][""]["lines"][0]["y"] == study.recall_chance
     assert set(drawn["gradient"]["views"]) == {"fresh", "trained", "radius"}
+    size = study.sizes[0]
+    [first, *_] = drawn["sizes"]["views"][""]["series"][0]["points"]
+    assert first == pytest.approx([size.parameters, size.share, size.low, size.high])
 
 
 def test_the_race_is_read_off_the_measured_lengths() -> None:

@@ -89,7 +89,9 @@ def test_a_whole_comparison_fits_its_budget_and_is_plain_data(
     assert {level.key for level in found.levels} == {
         *("positions", "heads", "feed_forward_positions", "batch_rows")
     }
-    assert {claim.id for claim in found.claims} >= {f"C{n}" for n in range(1, 12)}
+    assert {claim.id for claim in found.claims} >= {f"C{n}" for n in range(1, 13)}
+    efficiency = [claim.machine for claim in found.claims if claim.id == "C12"]
+    assert all(verdict is not None and verdict.how for verdict in efficiency)
     assert {point.kind for point in found.distances} == {"hops", "gradient", "recall"}
     assert {point.mode for point in found.scaling} == {"train", "forward", "decode"}
     assert [model.name for model in found.models] == names, found.notes

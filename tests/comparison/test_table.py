@@ -11,13 +11,13 @@ from rich.console import Console
 from sample_study import MODELS, sample_study
 
 from phalanx.comparison.report.table import (
-    make_console,
     print_samples,
     print_structure,
     print_tables,
 )
 from phalanx.comparison.results import Verdict
 from phalanx.errors import UsageError
+from phalanx.pages.console import make_console
 
 
 def printed(study=None, language=None, width=100) -> str:

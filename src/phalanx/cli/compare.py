@@ -130,7 +130,7 @@ def _make(option: str, directory: Path) -> None:
 
 
 def _console(json: bool) -> "Console":
-    from phalanx.comparison.report.table import make_console
+    from phalanx.pages.console import make_console
 
     return make_console(stderr=json)
 

@@ -50,7 +50,7 @@ def runs(
     if json:
         print_json({"runs": [_data(run) for run in found]})
     elif whole:
-        from phalanx.comparison.report.table import make_console
+        from phalanx.pages.console import make_console
 
         console = make_console()
         console.print(_table(whole, given, console.width))
@@ -100,7 +100,7 @@ def _table(found: "Sequence[Listed]", folders: Sequence[Path], width: int) -> "T
 
 
 def _figures(run: "Listed") -> dict[str, str]:
-    from phalanx.comparison.report.figures import NOTHING, many, significant
+    from phalanx.pages.figures import NOTHING, many, significant
     from phalanx.training.eta import clock
 
     def known(value: float | None, show: Callable[[float], str]) -> str:
@@ -119,7 +119,7 @@ def _figures(run: "Listed") -> dict[str, str]:
 
 def _steps(run: "Listed") -> str:
     """``700/2000``, and ``2000`` alone when that is all."""
-    from phalanx.comparison.report.figures import NOTHING, many
+    from phalanx.pages.figures import NOTHING, many
 
     counts = [run.step] if run.step == run.steps else [run.step, run.steps]
     return "/".join(

@@ -38,6 +38,7 @@ PARTS = (
     Part("gradients", 3, least=0.4, most=20.0),
     Part("recall", 17, least=5.0, most=120.0),
     Part("scaling", 12, least=4.0, most=120.0),
+    Part("sizes", 8, least=4.0, most=15.0),
     Part("tagging", 11, least=6.0, most=120.0),
     Part("training", 58, least=1.0),
     Part("closing", 1, least=0.0, most=20.0),  # gradients of trained models, samples

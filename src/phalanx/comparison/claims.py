@@ -5,6 +5,7 @@ from dataclasses import replace
 
 from phalanx.comparison import rules
 from phalanx.comparison.figures import Figures
+from phalanx.comparison.growing import LENGTH, exponent
 from phalanx.comparison.growth import Growth
 from phalanx.comparison.results import Claim, Level, Verdict
 from phalanx.comparison.rules import NOTHING_WAITS, Rule, not_applicable
@@ -145,6 +146,17 @@ def core_is_matrix_products(figures: Figures) -> Verdict:
     return rules.products(found.share, found.intensity, how)
 
 
+def large_models_train_efficiently(figures: Figures) -> Verdict:
+    """C12, structure: what a larger model adds to each dependent kernel."""
+    small, large = figures.ends
+    how = (
+        f"Training pass of 1 row of {LENGTH} positions: {small.flops_per_kernel:.3g} FLOPs per "
+        f"dependent kernel at {small.parameters:,} parameters outside the tables, "
+        f"{large.flops_per_kernel:.3g} at {large.parameters:,}."
+    )
+    return rules.growing(exponent(small, large), large.intensity, how)
+
+
 def recurrence_by_a_scan(figures: Figures) -> Verdict:
     """B1: the schedule in use against the serial one."""
     found = figures.scanned
@@ -170,6 +182,7 @@ STRUCTURE: dict[str, Callable[[Figures], Verdict]] = {
     "C9": one_pass,
     "C10": any_two_positions,
     "C11": core_is_matrix_products,
+    "C12": large_models_train_efficiently,
     "B1": recurrence_by_a_scan,
 }
 
@@ -191,6 +204,7 @@ def claims(
     cells: Mapping[tuple[str, str], Verdict] | None = None,
     levels: Iterable[Level] = (),
     gradient: Verdict | None = None,
+    efficiency: Verdict | None = None,
 ) -> list[Claim]:
     """All claims about one model, C1 to B1.
 
@@ -200,12 +214,15 @@ def claims(
         cells: (row, part) -> machine verdict of the model's cell.
         levels: the ablations; those of other models are left out.
         gradient: the verdict by ``rules.GRADIENT`` (C2).
+        efficiency: the verdict by ``rules.efficiency`` (C12).
     """
     machine: dict[str, Verdict] = {
         claim: cells[place] for claim, place in _CELLS.items() if cells and place in cells
     }
     if gradient is not None:
         machine["C2"] = gradient
+    if efficiency is not None:
+        machine["C12"] = efficiency
     own = {level.key: level for level in levels if level.model == model}
     machine |= {c: level_verdict(own[key]) for c, key in _LEVELS.items() if key in own}
     return [Claim(id_, model, verdict, machine.get(id_)) for id_, verdict in structure.items()]

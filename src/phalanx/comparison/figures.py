@@ -5,6 +5,7 @@ from functools import cached_property
 import torch
 
 from phalanx.comparison import probes
+from phalanx.comparison.growing import ENDS, Grown, grown
 from phalanx.comparison.growth import NEAR, Growth, Lengths, growth, lengths_of, scalar_laws
 from phalanx.comparison.products import Products, products
 from phalanx.comparison.reach import (
@@ -80,6 +81,12 @@ class Figures:
     def products(self) -> Products:
         """Matrix products of a training pass."""
         return products(on_meta(self.subject))
+
+    @cached_property
+    def ends(self) -> tuple[Grown, Grown]:
+        """Training passes of the smallest and the largest of the family."""
+        small, large = ENDS
+        return grown(self.subject, small), grown(self.subject, large)
 
     @cached_property
     def heads(self) -> probes.Independence | None:

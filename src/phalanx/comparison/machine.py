@@ -34,7 +34,7 @@ TRAINING_SHAPE = (16, 64)
 OTHER_SHAPES = ((1, 64), (1, 256), (16, 256))  # rows x positions
 _PEAK = "peak"
 _PEAK_SIZE = 1024
-_PRODUCT = 2.0 * _PEAK_SIZE**3  # FLOPs
+PRODUCT = 2.0 * _PEAK_SIZE**3  # FLOPs
 
 Cells = dict[tuple[str, str], Verdict]
 
@@ -202,7 +202,7 @@ class _Bench:
             for name in self.names:
                 self.cells[name][_HARDWARE] = PEAK_SHARE.judge(None, how=self.why_not)
             return {}, {}, None
-        best = _PRODUCT / times.timings[_PEAK].low
+        best = PRODUCT / times.timings[_PEAK].low
         shares: dict[str, dict[str, float]] = {}
         others = self._steps(OTHER_SHAPES, 0.5 * seconds)
         for name in self.names:
@@ -226,7 +226,7 @@ class _Bench:
 
     def _steps(self, shapes: Sequence[tuple[int, int]], seconds: float) -> Interleaved | None:
         """Training steps at some shapes beside the square product, in turn."""
-        candidates: dict[str, Callable[[], object]] = {_PEAK: _product(self.device)}
+        candidates: dict[str, Callable[[], object]] = {_PEAK: square_product(self.device)}
         for name in self.names:
             for shape in shapes:
                 candidates[_at(name, shape)] = self._train(name, *shape)
@@ -235,7 +235,7 @@ class _Bench:
     def _share_at(self, times: Interleaved, name: str, shape: tuple[int, int]) -> Figure:
         batch, length = shape
         flops = batch * float(self.work[name].train.at(length))
-        return figure([flops / _PRODUCT * r for r in ratios(times, _PEAK, _at(name, shape))])
+        return figure([flops / PRODUCT * r for r in ratios(times, _PEAK, _at(name, shape))])
 
     def _waiting(self, times: Interleaved | None, name: str) -> tuple[float, float] | None:
         if times is None:
@@ -275,7 +275,8 @@ def _long_over_short(law: WorkLaw) -> float:
     return float(law.at(LENGTH)) / (ROWS * float(law.at(LENGTH // ROWS)))
 
 
-def _product(device: str) -> Callable[[], object]:
+def square_product(device: str) -> Callable[[], object]:
+    """The product whose FLOP/s count as this machine's peak."""
     a = torch.randn(_PEAK_SIZE, _PEAK_SIZE, device=device)
     out = torch.empty_like(a)
     return lambda: torch.mm(a, a, out=out)
@@ -283,9 +284,10 @@ def _product(device: str) -> Callable[[], object]:
 
 def _judge(rule: Rule, found: Figure, how: str, times: Interleaved) -> Verdict:
     return rule.judge(
-        found.median, found.low, found.high, how, open_because=_sentence(times.inconclusive)
+        found.median, found.low, found.high, how, open_because=sentence(times.inconclusive)
     )
 
 
-def _sentence(reason: str | None) -> str:
+def sentence(reason: str | None) -> str:
+    """A reason as a sentence; "" where there is none."""
     return "" if reason is None else f"{reason[0].upper()}{reason[1:]}."

@@ -5,11 +5,11 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torch.utils._python_dispatch import TorchDispatchMode
 
 from phalanx.comparison.growth import pass_of
 from phalanx.models import SequenceModel
-from phalanx.profiling.operators import describe, tensors_of
+from phalanx.profiling.dispatch import KernelMode
+from phalanx.profiling.operators import Operator, tensors_of
 from phalanx.profiling.trace import Tracer
 
 LENGTH = 128
@@ -24,12 +24,14 @@ class Products:
         intensity: FLOPs per byte of operands and results inside them.
         kernels_per_token: kernels launched, per position.
         flops_per_kernel: FLOPs that may run at once on average: work / span.
+        flops: inside matrix products, of the whole pass.
     """
 
     share: float
     intensity: float
     kernels_per_token: float
     flops_per_kernel: float
+    flops: int
 
 
 def products(model: SequenceModel, length: int = LENGTH) -> Products:
@@ -40,26 +42,24 @@ def products(model: SequenceModel, length: int = LENGTH) -> Products:
     traced = tracer.result()
     intensity = mode.flops / mode.bytes if mode.bytes else 0.0
     return Products(
-        traced.matmul_share, intensity, traced.kernels / length, traced.work / max(traced.span, 1)
+        traced.matmul_share,
+        intensity,
+        traced.kernels / length,
+        traced.work / max(traced.span, 1),
+        traced.matmul_work,
     )
 
 
-class _ProductMode(TorchDispatchMode):
+class _ProductMode(KernelMode):
     """Adds up FLOPs and bytes of the kernels that are matrix products."""
 
     def __init__(self) -> None:
         super().__init__()
         self.flops = self.bytes = 0
 
-    def __torch_dispatch__(
-        self,
-        func: Any,
-        types: Any,
-        args: tuple[Any, ...] = (),
-        kwargs: dict[str, Any] | None = None,
+    def kernel(
+        self, operator: Operator, func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]
     ) -> Any:
-        kwargs = kwargs or {}
-        operator = describe(func)
         result = func(*args, **kwargs)
         outs = list(tensors_of(result))
         cost = operator.cost(args, outs)

@@ -5,6 +5,7 @@ from typing import Any
 
 from phalanx.comparison.contenders import Contender
 from phalanx.comparison.contest import Contest
+from phalanx.comparison.efficiency import Sized
 from phalanx.comparison.gradients import Carried
 from phalanx.comparison.machine import Machine
 from phalanx.comparison.recall import Recalled
@@ -92,6 +93,7 @@ class Found:
     carried: dict[str, list[Carried]] = field(default_factory=dict)
     recalled: dict[str, Recalled] = field(default_factory=dict)
     scaling: list[ScalingPoint] = field(default_factory=list)
+    sizes: dict[str, Sized] = field(default_factory=dict)
     taggers: list[Tagger] = field(default_factory=list)
     contest: Contest = field(default_factory=Contest)
     samples: dict[str, str] = field(default_factory=dict)

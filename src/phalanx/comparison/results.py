@@ -83,7 +83,7 @@ class Level:
 class Claim:
     """The verdict on one numbered claim of docs/claims.md for one model."""
 
-    id: str  # "C1" .. "C11", "B1"
+    id: str  # "C1" .. "C12", "B1"
     model: str
     structure: Verdict | None
     machine: Verdict | None
@@ -148,6 +148,22 @@ class ScalingPoint:
 
 
 @dataclass(frozen=True)
+class SizePoint:
+    """A training step of one model's family at one size, rows and positions fixed (claim C12).
+
+    ``parameters`` are those outside the tables; ``share`` is of this machine's measured peak, a
+    median over turns with its interval.
+    """
+
+    model: str
+    parameters: int
+    flops_per_second: float
+    share: float
+    low: float
+    high: float
+
+
+@dataclass(frozen=True)
 class DistancePoint:
     """A figure against distance: ``gradient`` norm (fresh, trained or at a recurrent radius), path
     ``hops``, or ``recall`` accuracy (chance is in the study)."""
@@ -195,3 +211,4 @@ class Study:
     contract: dict[str, Any]  # fairness contract: term -> value or {model: value}
     notes: list[str] = field(default_factory=list)  # crossover predicted, warnings, not measured
     recall_chance: float | None = None
+    sizes: list[SizePoint] = field(default_factory=list)

@@ -6,12 +6,14 @@ lies in it; otherwise it is ``inconclusive``. What was not measured is ``not_mea
 
 import math
 from dataclasses import dataclass, replace
+from itertools import product
 
 from phalanx.comparison.results import Verdict
 from phalanx.profiling.span import Law
 
 NOTHING_WAITS = 0.001  # kernels per added position: less than one kernel in 1,000 positions
 CHAIN = 1.0  # a chain through every position holds at least one kernel a position
+Interval = tuple[float, float, float]  # median, low, high
 EXACT = 1e-12  # relative difference of float64 results that count as equal
 SAME_LOSS = 1e-9  # nats
 
@@ -173,6 +175,32 @@ def products(share: float, intensity: float, how: str) -> Verdict:
     )
 
 
+def growing(exponent: float, intensity: float, how: str) -> Verdict:
+    """The verdict on a family of models that grows (C12).
+
+    Args:
+        exponent: e in FLOPs per dependent kernel ~ parameters^e; nan where it did not grow.
+        intensity: FLOPs per byte inside the products of the largest.
+        how: how both were obtained.
+    """
+    if math.isnan(exponent):
+        verdict = "inconclusive"
+    elif exponent >= 0.75 and intensity >= 8:
+        verdict = "holds"
+    elif exponent < 0.25 or intensity < 2:
+        verdict = "fails"
+    else:
+        verdict = "partly"
+    return Verdict(
+        verdict=verdict,
+        figure=None if math.isnan(exponent) else exponent,
+        unit="growth_exponent",
+        threshold="exponent >= 0.75 and 8 FLOPs per byte: holds; "
+        "exponent < 0.25 or less than 2 FLOPs per byte: fails; otherwise partly",
+        how=f"{intensity:.3g} FLOPs per byte inside the products of the largest. {how}".strip(),
+    )
+
+
 # -- this machine: a median with its interval --------------------------------------------------
 
 SPEED_KEPT_CORE = Rule("speed_kept", (0.5, 0.8), ("serial", "partly", "parallel"))
@@ -184,6 +212,14 @@ GRADIENT = Rule("decades_per_position", (-0.02, 0.02), ("vanishes", "stable", "e
 LEVEL_GAIN = Rule("serial_over_parallel", (0.95, 1.05), ("slower", "same", "faster"))
 _RECALL = Rule("recall", (0.1, 0.8), ("vanishes", "fades", "reaches"))
 
+LARGE_SHARE = Rule("share_of_peak", (0.1, 0.5), ("fails", "partly", "holds"))
+LARGE_THRESHOLD = (
+    "at the largest size >= 0.5 of the peak, 1.1 times that of the smallest and no dip: holds; "
+    "< 0.1, or less than at the smallest: fails; otherwise partly"
+)
+GROWS, DIPS = 1.1, 0.9  # share of peak, largest over smallest size; a size over the one before
+LEAST_SIZES = 3
+
 RECALL_LEARNED = 0.95  # accuracy at distance 4 below which nothing is said about longer ones
 
 # (row, part) of the table -> rule of its machine verdict; long-range has ``recall`` below.
@@ -194,6 +230,48 @@ MACHINE: dict[tuple[str, str], Rule] = {
     ("parallel_inference", "one_pass"): SPEED_KEPT_PASS,
     ("hardware_friendliness", ""): PEAK_SHARE,
 }
+
+
+def efficiency(
+    share: Interval, growth: Interval, dip: Interval, how: str, *, open_because: str = ""
+) -> Verdict:
+    """The verdict on achieved FLOP/s of a training step against the size of the model (C12).
+
+    Args:
+        share: of this machine's peak at the largest size: median, low, high.
+        growth: of the share, largest over smallest size.
+        dip: the least share of a size over that of the size before.
+        how: how they were obtained.
+        open_because: why they cannot be trusted: inconclusive.
+    """
+    possible = {_efficient(s, g, d) for s, g, d in product((min(share), max(share)), growth, dip)}
+    verdict = possible.pop() if len(possible) == 1 and not open_because else "inconclusive"
+    reason = open_because
+    if len(possible) > 1:
+        reason = "The intervals allow more than one verdict."
+    return Verdict(
+        verdict=verdict,
+        figure=share[0],
+        unit=LARGE_SHARE.unit,
+        threshold=LARGE_THRESHOLD,
+        low=share[1],
+        high=share[2],
+        how=f"{how} {reason}".strip(),
+    )
+
+
+def no_efficiency(why: str) -> Verdict:
+    """The machine's verdict on C12 where nothing was measured."""
+    return Verdict("not_measured", None, LARGE_SHARE.unit, LARGE_THRESHOLD, how=why)
+
+
+def _efficient(share: float, growth: float, dip: float) -> str:
+    verdict = LARGE_SHARE.band(share)
+    if growth < 1:
+        return "fails"
+    if verdict == "holds" and (growth < GROWS or dip < DIPS):
+        return "partly"
+    return verdict
 
 
 def not_measured(cell: tuple[str, str], why: str) -> Verdict:

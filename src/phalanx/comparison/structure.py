@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from phalanx.comparison import claims
 from phalanx.comparison.figures import Figures
+from phalanx.comparison.growing import ENDS, Grown
 from phalanx.comparison.results import Cell, DistancePoint, Row, ScalingPoint, Verdict
 from phalanx.comparison.rules import pending
 from phalanx.comparison.subjects import Subject
@@ -32,6 +33,7 @@ class Structure:
         scaling: spans of a forward and a training pass, as traced; without times.
         distances: kernels on the shortest path, against distance.
         span_slope: kernels per added position of one whole forward pass.
+        grown: size -> a training pass of the same family at that size.
     """
 
     model: str
@@ -40,6 +42,7 @@ class Structure:
     scaling: list[ScalingPoint]
     distances: list[DistancePoint]
     span_slope: float
+    grown: dict[int, Grown]
 
 
 def examine(subject: Subject) -> Structure:
@@ -56,6 +59,7 @@ def examine(subject: Subject) -> Structure:
             if kernels < float("inf")
         ],
         span_slope=figures.forward.whole.slope,
+        grown=dict(zip(ENDS, figures.ends, strict=True)),
     )
 
 

@@ -23,6 +23,7 @@ from phalanx.comparison.contenders import (
 )
 from phalanx.comparison.contest import Course, Shown, run_contest, selection
 from phalanx.comparison.contract import describe_optimizer
+from phalanx.comparison.efficiency import measure_sizes
 from phalanx.comparison.levels import ablations, measure_levels
 from phalanx.comparison.machine import measure_machine
 from phalanx.comparison.recall import train_recall
@@ -131,6 +132,7 @@ class Comparison:
             self._part("gradients", self._gradients)
             self._part("recall", self._recall)
             self._part("scaling", self._scaling)
+            self._part("sizes", self._sizes)
             self._part("tagging", self._tagging)
             self._part("training", self._training)
             self._part("closing", self._closing)
@@ -260,6 +262,19 @@ class Comparison:
             self.models,
             self.found.work,
             [point for structure in self.found.structures for point in structure.scaling],
+            seconds,
+            self.device,
+            self.request.repeats,
+        )
+
+    def _sizes(self) -> None:
+        seconds = self._share("sizes")
+        if seconds is None:
+            return
+        self.listener.say(f"time against the size of the model ({seconds:.0f} s)")
+        self.found.sizes = measure_sizes(
+            self.models,
+            {structure.model: structure.grown for structure in self.found.structures},
             seconds,
             self.device,
             self.request.repeats,

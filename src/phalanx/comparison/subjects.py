@@ -1,5 +1,6 @@
 """The models that a comparison examines: how to build them, whole and narrow, and their parts."""
 
+import math
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -10,6 +11,7 @@ from torch import nn
 from phalanx.config import ModelConfig
 from phalanx.mixers.base import Mixer
 from phalanx.models import SequenceModel, build
+from phalanx.models.presets import count
 
 Build = Callable[[], SequenceModel]
 
@@ -25,16 +27,23 @@ class Subject:
         build: makes the model as it is compared; called under the meta device, for spans.
         narrow: makes a copy with the same layers and mixers at a small width and vocabulary;
             called with fixed random weights, for paths and exact properties.
+        sized: makes one of the same family with about so many parameters outside its tables.
     """
 
     name: str
     build: Build
     narrow: Build
+    sized: Callable[[int], SequenceModel]
 
     @classmethod
     def of(cls, name: str, config: ModelConfig) -> "Subject":
         """The model of a configuration."""
-        return cls(name, lambda: build(config), lambda: build(narrow(config)))
+        return cls(
+            name,
+            lambda: build(config),
+            lambda: build(narrow(config)),
+            lambda size: build(resized(config, size)),
+        )
 
 
 def narrow(config: ModelConfig) -> ModelConfig:
@@ -51,6 +60,29 @@ def narrow(config: ModelConfig) -> ModelConfig:
     }
     if config.feed_forward is not None:
         changes["feed_forward"] = config.feed_forward.model_copy(update={"width": 2 * width})
+    return config.model_copy(update=changes)
+
+
+def resized(config: ModelConfig, size: int) -> ModelConfig:
+    """The same layers, mixers and heads with about ``size`` parameters outside the tables.
+
+    Parameters grow as the square of the width, which is a whole multiple of what the heads need:
+    the size is met roughly.
+    """
+    attends = any("attention" in name for name in config.mixer_names)
+    step = 4 * config.attention.heads if attends else 4
+    ratio = math.sqrt(size / max(1, count(config)[1]))
+    width = max(step, round(config.width * ratio / step) * step)
+
+    def wider(inner: int) -> int:
+        return max(4, round(inner * width / config.width / 4) * 4)
+
+    changes: dict[str, object] = {"width": width, "dropout": 0.0}
+    if config.mingru.inner is not None:
+        changes["mingru"] = config.mingru.model_copy(update={"inner": wider(config.mingru.inner)})
+    if config.feed_forward is not None:
+        inner = wider(config.feed_forward.width)
+        changes["feed_forward"] = config.feed_forward.model_copy(update={"width": inner})
     return config.model_copy(update=changes)
 
 

@@ -11,7 +11,7 @@ from phalanx.comparison.contract import contract, describe_optimizer, schedules
 from phalanx.comparison.crossover import disagreements, predict
 from phalanx.comparison.record import Found, Setting
 from phalanx.comparison.results import FORMAT, DistancePoint, Study, Trained, Verdict
-from phalanx.comparison.rules import not_measured
+from phalanx.comparison.rules import no_efficiency, not_measured
 from phalanx.comparison.structure import structure_rows
 from phalanx.comparison.tuning import rates_of
 
@@ -37,6 +37,7 @@ def summarize(setting: Setting, found: Found, elapsed: float) -> Study:
             machine.get(structure.model),
             found.levels,
             _gradient_verdict(found, structure.model),
+            _size_verdict(found, structure.model),
         )
     ]
     corpus, facts = _corpus_facts(setting), _machine_facts(setting, found)
@@ -70,6 +71,7 @@ def summarize(setting: Setting, found: Found, elapsed: float) -> Study:
             else {}
         ),
         notes=_notes(found),
+        sizes=[point for sized in found.sizes.values() for point in sized.points],
         recall_chance=recall.CHANCE if found.recalled else None,
     )
 
@@ -93,6 +95,14 @@ def _gradient_verdict(found: Found, name: str) -> Verdict | None:
     # The last one: trained where training was reached.
     chosen = curves[-1] if curves[-1].variant == "trained" else curves[0]
     return chosen.verdict(f"Others: {others}." if others else "")
+
+
+def _size_verdict(found: Found, name: str) -> Verdict | None:
+    if found.machine is None:  # nothing was asked of this machine
+        return None
+    sized = found.sizes.get(name)
+    why = found.left_out.get("sizes", "The comparison ended before it.")
+    return sized.verdict if sized else no_efficiency(why)
 
 
 def _distances(found: Found) -> list[DistancePoint]:

@@ -6,7 +6,6 @@ Everything here reads a :class:`phalanx.comparison.results.Study` and computes n
 from phalanx.comparison.report.page import render_json, render_page
 from phalanx.comparison.report.picture import draw_picture
 from phalanx.comparison.report.table import (
-    make_console,
     print_contract,
     print_levels,
     print_samples,
@@ -18,7 +17,6 @@ from phalanx.comparison.report.table import (
 
 __all__ = [
     "draw_picture",
-    "make_console",
     "print_contract",
     "print_levels",
     "print_samples",

@@ -1,24 +1,18 @@
-"""What the page draws, as data: series, axes and switches for charts.js, from a study.
+"""What the page of a study draws, as data: series, axes and switches for charts.js."""
 
-A chart is ``{kind, switches, views}``. A view holds two axes, series of points ``[x, y, low,
-high]`` and reference lines; a view's key is the values of the switches joined by ``|``. The
-JavaScript knows nothing of studies, so that another page can draw with it.
-"""
-
-import math
 from collections.abc import Callable, Iterable
 from itertools import pairwise
-from typing import Any
 
-from phalanx.comparison.report.language import Catalogue
+from phalanx.comparison.report.language import StudyWords
 from phalanx.comparison.results import CurvePoint, DistancePoint, ScalingPoint, Study
+from phalanx.pages import charts as draw
+from phalanx.pages.charts import Chart
 
-Chart = dict[str, Any]
 MODES = ("train", "forward", "decode")
 RACE_POSITIONS = 33
 
 
-def charts(study: Study, words: Catalogue) -> dict[str, Chart]:
+def charts(study: Study, words: StudyWords) -> dict[str, Chart]:
     """Return every chart that the study has the data for, by its name on the page."""
     models = [model.name for model in study.models]
     models += [p.model for p in study.scaling if p.model not in models]
@@ -32,11 +26,12 @@ def charts(study: Study, words: Catalogue) -> dict[str, Chart]:
         "recall": _distance(study, order, words, "recall"),
         "hops": _distance(study, order, words, "hops"),
         "tagging": _tagging(study, words),
+        "sizes": _sizes(study, order, words),
     }
     return {name: chart for name, chart in drawn.items() if chart is not None}
 
 
-def _curves(study: Study, order: dict[str, int], words: Catalogue) -> Chart | None:
+def _curves(study: Study, order: dict[str, int], words: StudyWords) -> Chart | None:
     clocks: dict[str, Callable[[CurvePoint], float]] = {
         "tokens": lambda point: point.tokens,
         "flops": lambda point: point.flops,
@@ -45,7 +40,7 @@ def _curves(study: Study, order: dict[str, int], words: Catalogue) -> Chart | No
     views = {}
     for clock, x in clocks.items():
         series = [
-            _series(
+            draw.series(
                 model.name,
                 order[model.name],
                 # Before the first step no model knows anything; the point would flatten the rest.
@@ -53,31 +48,31 @@ def _curves(study: Study, order: dict[str, int], words: Catalogue) -> Chart | No
             )
             for model in study.models
         ]
-        views[clock] = _view(
-            _axis(words.text(f"axis_{clock}"), unit="s" if clock == "seconds" else ""),
-            _axis(words.text("validation_loss"), zero=False),
+        views[clock] = draw.view(
+            draw.axis(words.text(f"axis_{clock}"), unit="s" if clock == "seconds" else ""),
+            draw.axis(words.text("validation_loss"), zero=False),
             series,
         )
-    switch = _switch(words.text("by"), [(clock, words.text(f"by_{clock}")) for clock in clocks])
-    return _chart("line", [switch], views)
+    switch = draw.switch(words.text("by"), [(clock, words.text(f"by_{clock}")) for clock in clocks])
+    return draw.chart("line", [switch], views)
 
 
-def _scaling(study: Study, order: dict[str, int], words: Catalogue, what: str) -> Chart | None:
+def _scaling(study: Study, order: dict[str, int], words: StudyWords, what: str) -> Chart | None:
     views = {}
     for mode in MODES:
         series = []
         for model, index in order.items():
             points = [p for p in study.scaling if p.model == model and p.mode == mode]
             chosen = [(float(p.length), *_figure(p, what)) for p in points]
-            series.append(_series(model, index, chosen))
-        views[mode] = _view(
-            _axis(words.text("length_axis"), log=True),
-            _axis(words.text(f"{what}_axis"), log=True),
+            series.append(draw.series(model, index, chosen))
+        views[mode] = draw.view(
+            draw.axis(words.text("length_axis"), log=True),
+            draw.axis(words.text(f"{what}_axis"), log=True),
             series,
         )
     views = {mode: view for mode, view in views.items() if view["series"]}
-    switch = _switch(words.text("pass"), [(mode, words.name("mode", mode)) for mode in views])
-    return _chart("line", [switch], views)
+    switch = draw.switch(words.text("pass"), [(mode, words.name("mode", mode)) for mode in views])
+    return draw.chart("line", [switch], views)
 
 
 def _figure(point: ScalingPoint, what: str) -> tuple[float | None, float | None, float | None]:
@@ -87,62 +82,78 @@ def _figure(point: ScalingPoint, what: str) -> tuple[float | None, float | None,
     return scaled[0], scaled[1], scaled[2]
 
 
-def _gradient(study: Study, order: dict[str, int], words: Catalogue) -> Chart | None:
+def _gradient(study: Study, order: dict[str, int], words: StudyWords) -> Chart | None:
     points = [p for p in study.distances if p.kind == "gradient"]
     variants = list(dict.fromkeys(p.variant for p in points))
     radii = [v for v in variants if v.startswith("radius")]
     views = {}
-    x = _axis(words.text("distance_axis"), log=True)
-    y = _axis(words.text("gradient_axis"), log=True)
+    x = draw.axis(words.text("distance_axis"), log=True)
+    y = draw.axis(words.text("gradient_axis"), log=True)
     for variant in (v for v in variants if v not in radii):
-        views[variant] = _view(x, y, _by_model([p for p in points if p.variant == variant], order))
+        views[variant] = draw.view(
+            x, y, _by_model([p for p in points if p.variant == variant], order)
+        )
     if radii:
         series = []
         for model, index in order.items():
             for place, radius in enumerate(radii):
                 chosen = [p for p in points if p.model == model and p.variant == radius]
                 title = f"{model}, {words.variant(radius)}"
-                series.append(_series(title, index + place, _distance_points(chosen)))
-        views["radius"] = _view(x, y, series)
+                series.append(draw.series(title, index + place, _distance_points(chosen)))
+        views["radius"] = draw.view(x, y, series)
     options = [(v, words.variant(v)) for v in views if v != "radius"]
     if radii:
         options.append(("radius", words.text("by_radius")))
-    return _chart("line", [_switch(words.text("weights"), options)], views)
+    return draw.chart("line", [draw.switch(words.text("weights"), options)], views)
 
 
-def _distance(study: Study, order: dict[str, int], words: Catalogue, kind: str) -> Chart | None:
+def _distance(study: Study, order: dict[str, int], words: StudyWords, kind: str) -> Chart | None:
     points = [p for p in study.distances if p.kind == kind]
     recall = kind == "recall"
     lines = []
     if recall and study.recall_chance is not None:
         lines = [{"y": study.recall_chance, "label": words.text("chance")}]
-    view = _view(
-        _axis(words.text("distance_axis"), log=True),
-        _axis(words.text(f"{kind}_axis"), log=not recall, percent=recall),
+    view = draw.view(
+        draw.axis(words.text("distance_axis"), log=True),
+        draw.axis(words.text(f"{kind}_axis"), log=not recall, percent=recall),
         _by_model(points, order),
         lines,
     )
-    return _chart("line", [], {"": view})
+    return draw.chart("line", [], {"": view})
 
 
-def _tagging(study: Study, words: Catalogue) -> Chart | None:
+def _tagging(study: Study, words: StudyWords) -> Chart | None:
     series = [
-        _series(
+        draw.series(
             tagger.name,
             (4, 1, 2, 3, 0, 5, 6, 7)[index % 8],
             [(float(t), ms, None, None) for t, ms in tagger.milliseconds_by_length.items()],
         )
         for index, tagger in enumerate(study.taggers)
     ]
-    view = _view(
-        _axis(words.text("length_axis"), log=True),
-        _axis(words.text("milliseconds_axis"), log=True),
+    view = draw.view(
+        draw.axis(words.text("length_axis"), log=True),
+        draw.axis(words.text("milliseconds_axis"), log=True),
         series,
     )
-    return _chart("line", [], {"": view})
+    return draw.chart("line", [], {"": view})
 
 
-def _race(study: Study, order: dict[str, int], words: Catalogue) -> Chart | None:
+def _sizes(study: Study, order: dict[str, int], words: StudyWords) -> Chart | None:
+    series = []
+    for model, index in order.items():
+        points = [p for p in study.sizes if p.model == model]
+        shares = [(float(p.parameters), p.share, p.low, p.high) for p in points]
+        series.append(draw.series(model, index, shares))
+    view = draw.view(
+        draw.axis(words.text("sizes_axis"), log=True),
+        draw.axis(words.name("unit", "share_of_peak"), percent=True),
+        series,
+    )
+    return draw.chart("line", [], {"": view})
+
+
+def _race(study: Study, order: dict[str, int], words: StudyWords) -> Chart | None:
     """Return when each position is done: a pass over the first t positions ends at ``x(t)``.
 
     Exact for a causal model, whose first t outputs need nothing later; between the measured
@@ -161,8 +172,12 @@ def _race(study: Study, order: dict[str, int], words: Catalogue) -> Chart | None
             if len(known) > 1:
                 lanes.append({"name": model, "color": index, "points": _between(known)})
         if lanes:
-            views[what] = {"x": _axis(label), "y": _axis(words.text("position")), "series": lanes}
-    switch = _switch(
+            views[what] = {
+                "x": draw.axis(label),
+                "y": draw.axis(words.text("position")),
+                "series": lanes,
+            }
+    switch = draw.switch(
         words.text("race_clock"), [(what, words.text(f"race_by_{what}")) for what in views]
     )
     return {"kind": "race", "switches": [switch], "views": views} if views else None
@@ -183,7 +198,7 @@ def _between(known: list[tuple[int, float]]) -> list[list[float]]:
 
 def _by_model(points: list[DistancePoint], order: dict[str, int]) -> list[Chart]:
     return [
-        _series(model, index, _distance_points([p for p in points if p.model == model]))
+        draw.series(model, index, _distance_points([p for p in points if p.model == model]))
         for model, index in order.items()
     ]
 
@@ -192,53 +207,3 @@ def _distance_points(
     points: Iterable[DistancePoint],
 ) -> list[tuple[float, float | None, float | None, float | None]]:
     return [(float(p.distance), p.value, None, None) for p in points]
-
-
-def _series(
-    name: str,
-    color: int,
-    points: Iterable[tuple[float, float | None, float | None, float | None]],
-) -> Chart:
-    """Return a series of the finite points, in the order of x."""
-    kept = []
-    for x, y, low, high in points:
-        if y is not None and math.isfinite(x) and math.isfinite(y):
-            spread = (low, high) if _both_finite(low, high) else (None, None)
-            kept.append([_short(v) for v in (x, y, *spread)])
-    return {"name": name, "color": color, "points": sorted(kept, key=lambda point: point[0] or 0.0)}
-
-
-def _both_finite(low: float | None, high: float | None) -> bool:
-    return low is not None and high is not None and math.isfinite(low) and math.isfinite(high)
-
-
-def _short(value: float | None) -> float | None:
-    """Return six significant digits: what a picture can show, and a third of the bytes."""
-    return None if value is None else float(f"{value:.6g}")
-
-
-def _axis(
-    label: str, *, log: bool = False, percent: bool = False, zero: bool = True, unit: str = ""
-) -> Chart:
-    return {"label": label, "log": log, "percent": percent, "zero": zero, "unit": unit}
-
-
-def _view(
-    x: Chart, y: Chart, series: Iterable[Chart], lines: Iterable[Chart] | None = None
-) -> Chart:
-    return {
-        "x": x,
-        "y": y,
-        "series": [s for s in series if s["points"]],
-        "lines": list(lines or []),
-    }
-
-
-def _switch(label: str, options: list[tuple[str, str]]) -> Chart:
-    return {"label": label, "options": [{"value": v, "label": name} for v, name in options]}
-
-
-def _chart(kind: str, switches: list[Chart], views: dict[str, Chart]) -> Chart | None:
-    if not any(view["series"] for view in views.values()):
-        return None
-    return {"kind": kind, "switches": switches, "views": views}

@@ -1,37 +1,22 @@
-"""One self-contained HTML page of a study, and its JSON.
+"""The page of a study, and its JSON."""
 
-The page holds its own style, script and data and asks for nothing else: a content security policy
-in its head forbids every connection and every script but ours (by hash). All words of the study are
-untrusted and escaped by jinja2; JSON is embedded with ``<`` escaped.
-"""
-
-import base64
-import hashlib
 import json
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
-from functools import cache
-from importlib import resources
 from typing import Any
 
-from jinja2 import Environment, FunctionLoader, StrictUndefined, TemplateNotFound
 from markupsafe import Markup
 
 from phalanx.comparison.report.charts import charts
-from phalanx.comparison.report.figures import NOTHING, duration, figure, interval, many
-from phalanx.comparison.report.language import Catalogue, catalogue
+from phalanx.comparison.report.language import StudyWords, catalogue
 from phalanx.comparison.report.verdicts import tone
-from phalanx.comparison.report.view import (
-    best,
-    obtained,
-    open_cells,
-    plain,
-    row_parts,
-    value_lines,
-)
+from phalanx.comparison.report.view import best, obtained, open_cells, row_parts
 from phalanx.comparison.results import Basis, Claim, Level, Study, Trained, Verdict
 from phalanx.jsonable import finite
+from phalanx.pages.figures import NOTHING, duration, many
+from phalanx.pages.page import embed, render
+from phalanx.pages.values import plain
 
 BASES: tuple[Basis, ...] = ("structure", "machine")
 HEADLINES = {  # verdict of the row "parallel training" -> its sentence, from all at once to in turn
@@ -42,10 +27,7 @@ HEADLINES = {  # verdict of the row "parallel training" -> its sentence, from al
     "no": "headline_serial",
     "serial": "headline_serial",
 }
-CHART_WORDS = (
-    *("chart_help", "data_table", "position", "model"),
-    *("race_play", "race_pause", "race_done", "race_clock"),
-)
+RACE_WORDS = ("race_play", "race_pause", "race_done", "race_clock")
 
 
 def render_json(study: Study) -> str:
@@ -84,48 +66,20 @@ def render_page(study: Study, language: str | None = None) -> str:
         "best_seconds": best(study.models, lambda m: m.loss_at_equal_seconds),
         "continuation": lambda m: m.sample.removeprefix(m.prompt),
         "study_data": embed(finite(asdict(study))),
-    }
-    return render("study.html.j2", words, drawn, context)
-
-
-def render(template: str, words: Catalogue, drawn: dict[str, Any], context: dict[str, Any]) -> str:
-    """Render any page made on ``base.html.j2``.
-
-    Args:
-        template: the template's file name beside this module.
-        words: the catalogue of the page's language.
-        drawn: charts by name, as ``charts.charts`` makes them.
-        context: what the template itself asks for.
-    """
-    script = _file("charts.js")
-    digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
-    shared = {
-        "language": words.language,
-        "text": words.text,
-        "name": words.name,
-        "sentence": words.sentence,
         "threshold": words.threshold,
-        "figure": figure,
-        "interval": interval,
         "loss": lambda value: NOTHING if value is None else f"{value:.3f}",
         "tone": tone,
-        "plain": lambda value: plain(value, words),
-        "lines": lambda value, key: value_lines(value, words, key),
-        "style": Markup(_file("style.css")),  # our own file, nothing of the user's
-        "script": Markup(script),
-        "script_hash": f"sha256-{digest}",
-        "chart_data": embed(drawn),
-        "chart_words": embed({key: words.text(key) for key in CHART_WORDS}),
     }
-    return _environment().get_template(template).render(shared | context)
-
-
-def embed(data: Any) -> Markup:
-    """Return JSON that is safe inside a script element: nothing in it can close the element."""
-    text = json.dumps(data, ensure_ascii=False, separators=(",", ":"), allow_nan=False, default=str)
-    for character in "<>&\u2028\u2029":
-        text = text.replace(character, f"\\u{ord(character):04x}")
-    return Markup(text)
+    return render(
+        "phalanx.comparison.report",
+        "study.html.j2",
+        words,
+        drawn,
+        context,
+        style="study.css",
+        scripts=("race.js",),
+        chart_words=RACE_WORDS,
+    )
 
 
 @dataclass(frozen=True)
@@ -161,7 +115,7 @@ def _models(study: Study) -> list[str]:
     return list(dict.fromkeys(names))
 
 
-def _headline(study: Study, models: Sequence[str], words: Catalogue) -> list[_Sentence]:
+def _headline(study: Study, models: Sequence[str], words: StudyWords) -> list[_Sentence]:
     """Say in one sentence a group which models train in parallel, as the structure has it."""
     row = next((row for row in study.rows if row.key == "parallel_training"), None)
     if row is None:
@@ -187,7 +141,7 @@ def _named(model: str, models: Sequence[str]) -> Markup:
     return Markup('<span class="model series-{}">{}</span>').format(index, model)
 
 
-def _winners(models: Sequence[Trained], words: Catalogue) -> list[_Winner]:
+def _winners(models: Sequence[Trained], words: StudyWords) -> list[_Winner]:
     nats = words.text("nats_per_token")
     rate = words.text("tokens_a_second")
     found = [
@@ -203,7 +157,7 @@ def _winner(
     models: Sequence[Trained],
     value: Callable[[Trained], float | None],
     unit: str,
-    words: Catalogue,
+    words: StudyWords,
 ) -> _Winner | None:
     first = best(models, value)
     if first is None:
@@ -220,7 +174,7 @@ def _winner(
     return _Winner(words.text(title), first.name, shown(figures[0]), unit, following)
 
 
-def _meta(study: Study, words: Catalogue) -> list[str]:
+def _meta(study: Study, words: StudyWords) -> list[str]:
     facts = [study.created.replace("T", " ").split("+")[0]]
     corpus = study.corpus
     if {"name", "train_tokens", "validation_tokens"} <= corpus.keys():
@@ -237,7 +191,7 @@ def _meta(study: Study, words: Catalogue) -> list[str]:
     return facts
 
 
-def _contents(study: Study, drawn: dict[str, Any], words: Catalogue) -> list[tuple[str, str]]:
+def _contents(study: Study, drawn: dict[str, Any], words: StudyWords) -> list[tuple[str, str]]:
     sections = (
         ("table", bool(study.rows)),
         ("levels", bool(study.levels)),
@@ -320,24 +274,3 @@ def _claims(claims: Sequence[Claim], models: Sequence[str]) -> list[_Claims]:
         _Claims(key, items, dict.fromkeys(models) | {claim.model: claim for claim in items})
         for key, items in found.items()
     ]
-
-
-def _file(name: str) -> str:
-    path = resources.files("phalanx.comparison.report") / name
-    return path.read_text(encoding="utf-8")
-
-
-@cache
-def _environment() -> Environment:
-    def load(name: str) -> str:
-        if not name.endswith(".j2"):
-            raise TemplateNotFound(name)
-        return _file(name)
-
-    return Environment(
-        loader=FunctionLoader(load),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )

@@ -3,9 +3,8 @@
 Marks carry the verdict beside the word, so nothing is lost without colour (NO_COLOR, a pipe).
 """
 
-import io
 from collections.abc import Callable, Iterable, Sequence
-from typing import IO, Any
+from typing import Any
 
 from rich import box
 from rich.cells import cell_len
@@ -15,16 +14,7 @@ from rich.rule import Rule
 from rich.table import Table
 from rich.text import Text
 
-from phalanx.comparison.report.figures import (
-    NOTHING,
-    bytes_,
-    duration,
-    figure,
-    interval,
-    many,
-    significant,
-)
-from phalanx.comparison.report.language import Catalogue, catalogue
+from phalanx.comparison.report.language import StudyWords, catalogue
 from phalanx.comparison.report.verdicts import ASCII_MARKS, MARKS, STYLES, tone
 from phalanx.comparison.report.view import (
     Finding,
@@ -35,24 +25,20 @@ from phalanx.comparison.report.view import (
     rules,
 )
 from phalanx.comparison.results import Basis, Level, Row, Study, Tagger, Trained, Verdict
+from phalanx.pages.console import WIDTH
+from phalanx.pages.figures import (
+    NOTHING,
+    bytes_,
+    duration,
+    figure,
+    interval,
+    many,
+    significant,
+)
 
-WIDTH = 100
 LABEL_WIDTH = 19
 CELL_WIDTH = 15
 _PLAIN = "not bold default"
-
-
-def make_console(file: IO[str] | None = None, *, stderr: bool = False) -> Console:
-    """Return a console of at most 100 columns; 100 where the output is no terminal.
-
-    An output without a character (Latin-1, ASCII) shows a question mark instead of failing.
-    """
-    console = Console(file=file, stderr=stderr, highlight=False)
-    if isinstance(console.file, io.TextIOWrapper) and console.options.ascii_only:
-        console.file.reconfigure(errors="replace")
-    width = min(console.width, WIDTH) if console.is_terminal else WIDTH
-    console.width = width
-    return console
 
 
 def print_tables(study: Study, console: Console, language: str | None = None) -> None:
@@ -236,7 +222,7 @@ def _five_rows(
     rows: Sequence[Row],
     models: Sequence[str],
     console: Console,
-    words: Catalogue,
+    words: StudyWords,
     bases: tuple[Basis, ...],
 ) -> None:
     width = min(console.width, WIDTH)
@@ -273,7 +259,7 @@ def _grid(models: int) -> Table:
     return table
 
 
-def _row_title(key: str, part: str, words: Catalogue) -> Text:
+def _row_title(key: str, part: str, words: StudyWords) -> Text:
     text = Text(words.name("row", key), style="bold")
     if part:
         text.append(f" · {words.name('part', part)}")
@@ -282,7 +268,7 @@ def _row_title(key: str, part: str, words: Catalogue) -> Text:
     return text
 
 
-def _label(words: Catalogue, basis: Basis, units: list[str]) -> Text:
+def _label(words: StudyWords, basis: Basis, units: list[str]) -> Text:
     """Name the two lines of a cell: the basis, and the unit where all models share one."""
     text = Text("  " + words.name("basis", basis))
     unit = words.name("unit_short", units[0]) if len(units) == 1 else ""
@@ -297,7 +283,7 @@ def _cell(
     part: str,
     basis: Basis,
     units: list[str],
-    words: Catalogue,
+    words: StudyWords,
     console: Console,
 ) -> Text:
     cell = row.cells.get(model, {}).get(part)
@@ -332,14 +318,14 @@ def _units(row: Row, part: str, models: Iterable[str], basis: Basis) -> list[str
     return list(found)
 
 
-def _legend(console: Console, words: Catalogue) -> None:
+def _legend(console: Console, words: StudyWords) -> None:
     marks = ASCII_MARKS if console.options.ascii_only else MARKS
     parts = [f"{marks[kind]} {words.name('legend', kind)}" for kind in MARKS]
     console.print(Text("  ".join(parts), style="dim"))
 
 
 def _thresholds(
-    rows: Sequence[Row], console: Console, words: Catalogue, bases: tuple[Basis, ...]
+    rows: Sequence[Row], console: Console, words: StudyWords, bases: tuple[Basis, ...]
 ) -> None:
     """Print each rule once, then the reason of every missing verdict."""
     table = _table(header=False)
@@ -357,7 +343,7 @@ def _thresholds(
         console.print(_reasons(missing, words))
 
 
-def _reasons(missing: Sequence[Finding], words: Catalogue) -> RenderableType:
+def _reasons(missing: Sequence[Finding], words: StudyWords) -> RenderableType:
     lines = []
     for rule in missing:
         where = f"{_where(rule, words)}, {words.name('basis', rule.basis)}"
@@ -366,13 +352,13 @@ def _reasons(missing: Sequence[Finding], words: Catalogue) -> RenderableType:
     return Group(*lines)
 
 
-def _where(rule: Finding, words: Catalogue) -> str:
+def _where(rule: Finding, words: StudyWords) -> str:
     part = words.name("part", rule.part)
     title = words.name("row", rule.row)
     return f"{title}, {part}" if part else title
 
 
-def _rule_text(rule: Finding, words: Catalogue) -> str:
+def _rule_text(rule: Finding, words: StudyWords) -> str:
     unit = words.name("unit", rule.unit)
     threshold = words.threshold(rule.threshold)
     return f"{threshold} ({unit})" if unit else threshold
@@ -382,7 +368,7 @@ def _seconds(value: float | None) -> str:
     return NOTHING if value is None else duration(value)
 
 
-def _ratio(level: Level, words: Catalogue) -> Text:
+def _ratio(level: Level, words: StudyWords) -> Text:
     if not level.equal:
         return Text(words.text("results_differ"), style=STYLES["poor"])
     if level.ratio is None:

@@ -6,7 +6,7 @@ import math
 
 import pytest
 
-from phalanx.comparison.report.figures import (
+from phalanx.pages.figures import (
     bytes_,
     duration,
     figure,
