@@ -83,3 +83,13 @@ def test_short_work_is_repeated() -> None:
     assert clock.now > 3 * 0.05
     with pytest.raises(ValueError, match="spread"):
         interleave({"short": short}, repeats=2)
+
+
+def test_no_turn_begins_after_the_time_but_three_are_needed() -> None:
+    clock = Clock()
+    candidates = {"a": clock.work("a", *[1.0] * 20)}
+    control = clock.work("control", *[1.0] * 20)
+    found = interleave(candidates, repeats=9, clock=clock, control=control, seconds=11.0)
+    assert len(found.timings["a"].seconds) == 5
+    found = interleave(candidates, repeats=9, clock=clock, control=control, seconds=0.0)
+    assert len(found.control.seconds) == len(found.timings["a"].seconds) == 3

@@ -1,5 +1,6 @@
-"""Run fused kernels as the algorithm that they implement, so that their chain can be seen."""
+"""Run what hides its kernels so that they can be seen: fused kernels, compiled modules."""
 
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -27,3 +28,13 @@ def as_algorithm() -> Iterator[None]:
         torch._C._set_mkldnn_enabled(mkldnn)
         torch._C._set_cudnn_enabled(cudnn)
         torch.backends.mha.set_fastpath_enabled(fastpath)
+
+
+@contextmanager
+def without_compiling() -> Iterator[None]:
+    """Inside, modules and functions under ``torch.compile`` run as they were written."""
+    if "torch._dynamo" not in sys.modules:  # nothing has been compiled; importing it takes a second
+        yield
+        return
+    with torch.compiler.set_stance("force_eager"):
+        yield

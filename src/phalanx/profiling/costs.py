@@ -3,147 +3,36 @@
 One multiply-add is 2 FLOPs. Scalar depth is the number of dependent scalar operations with as
 many workers as one likes: pointwise 1, a product over k terms 1 + ceil(log2 k), a sum over n
 ceil(log2 n), a scan ceil(log2 n), softmax 3 + 2 ceil(log2 n), layer norm 8 + 2 ceil(log2 n), a
-pure move of data 0.
+pure move of data 0. Matrix products are in cost_products.py, recurrent layers in cost_recurrent.py.
 
 Sources: Blelloch 1996 (work and depth); the operators are those of torch's ``aten`` library.
 """
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Sequence
+from math import prod
 
 import torch
 from torch import Tensor
 
+from phalanx.profiling import cost_products, cost_recurrent
+from phalanx.profiling.cost import (
+    Arguments,
+    Cost,
+    Formula,
+    log2_ceil,
+    norm_depth,
+    softmax_depth,
+)
 from phalanx.profiling.families import ALLOCATES, CREATES, MOVES, OVERWRITES, POINTWISE
 
-Arguments = Sequence[Any]
-Formula = Callable[[Arguments, Sequence[Tensor]], "Cost"]
-
-
-@dataclass(frozen=True)
-class Cost:
-    """The cost of one kernel.
-
-    Args:
-        matmul: FLOPs inside matrix products and convolutions.
-        other: FLOPs outside them.
-        depth: dependent scalar operations.
-        chain: dependent kernels that it stands for: 1, but for a fused recurrent layer, which is
-            one launch and runs through its positions inside.
-    """
-
-    matmul: int = 0
-    other: int = 0
-    depth: int = 0
-    chain: int = 1
-
-
-def log2_ceil(count: int) -> int:
-    """The depth of a balanced tree over ``count`` leaves; 0 for none or one."""
-    return max(0, int(count) - 1).bit_length()
-
-
-def _product(count: int, terms: int, extra: int = 0) -> Cost:
-    return Cost(2 * count * terms, extra * count, 1 + log2_ceil(terms) + extra)
-
-
-def _matmul(first: int, added: bool) -> Formula:
-    # out = [c +] a @ b, with a at argument ``first``; the sum runs over a's last axis.
-    def cost(args: Arguments, outs: Sequence[Tensor]) -> Cost:
-        return _product(outs[0].numel(), args[first].shape[-1], int(added))
-
-    return cost
-
-
-def _addbmm(args: Arguments, outs: Sequence[Tensor]) -> Cost:
-    batch, _, terms = args[1].shape
-    return _product(outs[0].numel(), batch * terms, 1)
-
-
-def _outer(args: Arguments, outs: Sequence[Tensor]) -> Cost:
-    return Cost(2 * outs[0].numel(), 0, 2)
-
-
-def _convolution(args: Arguments, outs: Sequence[Tensor]) -> Cost:
-    x, weight, transposed = args[0], args[1], bool(args[6])
-    terms = weight[0].numel()  # input channels of a group x kernel size
-    spread = x if transposed else outs[0]  # every element meets one filter
-    return _product(spread.numel(), terms)
-
-
-def _convolution_backward(args: Arguments, outs: Sequence[Tensor]) -> Cost:
-    gradient, x, weight, transposed = args[0], args[1], args[2], bool(args[7])
-    spread = x if transposed else gradient
-    products = sum(bool(wanted) for wanted in args[10][:2])
-    positions = spread.numel() // spread.shape[1]
-    terms = max(weight[0].numel(), positions)
-    return Cost(2 * products * spread.numel() * weight[0].numel(), 0, 1 + log2_ceil(terms))
-
-
-def _attention(args: Arguments, outs: Sequence[Tensor]) -> Cost:
-    query, key, value = args[:3]
-    scores = query.numel() // query.shape[-1] * key.shape[-2]
-    depth = 1 + log2_ceil(query.shape[-1]) + 1 + _softmax_depth(key.shape[-2])
-    depth += 1 + log2_ceil(key.shape[-2])
-    return Cost(2 * scores * (query.shape[-1] + value.shape[-1]), 6 * scores, depth)
-
-
-def _attention_backward(args: Arguments, outs: Sequence[Tensor]) -> Cost:
-    # Scores again, then the gradients of values, weights, queries and keys: five products.
-    _, query, key, value = args[:4]
-    scores = query.numel() // query.shape[-1] * key.shape[-2]
-    flops = 2 * scores * (3 * query.shape[-1] + 2 * value.shape[-1])
-    depth = 2 * (1 + log2_ceil(query.shape[-1])) + _softmax_depth(key.shape[-2])
-    return Cost(flops, 8 * scores, depth + 2 + log2_ceil(max(query.shape[-2], key.shape[-2])))
-
-
-# Dependent kernels of one position, forward and backward, in torch's own decomposition.
-_LSTM, _GRU, _RNN = (7, 15), (9, 18), (3, 6)
-_CUDNN_MODES = (_RNN, _RNN, _LSTM, _GRU)
-
-
-def _recurrent(length: int, rows: int, weights: Sequence[Tensor], steps: int, times: int) -> Cost:
-    matrices = [weight for weight in weights if weight.dim() == 2]
-    entries = sum(weight.numel() for weight in matrices)
-    inner = log2_ceil(max((weight.shape[-1] for weight in matrices), default=1))
-    return Cost(
-        2 * times * length * rows * entries,
-        length * rows * sum(weight.shape[0] for weight in matrices),
-        length * (steps + inner),
-        length * steps,
-    )
-
-
-def _mkldnn_rnn(backward: bool) -> Formula:
-    def cost(args: Arguments, outs: Sequence[Tensor]) -> Cost:
-        x, weights = args[0], args[1:3]
-        steps = (_GRU if args[14 if backward else 9] == 3 else _LSTM)[int(backward)]
-        return _recurrent(x.shape[0], x.shape[1], weights, steps, 2 if backward else 1)
-
-    return cost
-
-
-def _cudnn_rnn(backward: bool) -> Formula:
-    def cost(args: Arguments, outs: Sequence[Tensor]) -> Cost:
-        x, weights = args[0], args[1]
-        mode, layers, batch_first = (args[i] for i in ((10, 13, 14) if backward else (6, 9, 10)))
-        length, rows = (x.shape[1], x.shape[0]) if batch_first else (x.shape[0], x.shape[1])
-        steps = _CUDNN_MODES[mode][int(backward)] * layers
-        return _recurrent(length, rows, weights, steps, 2 if backward else 1)
-
-    return cost
-
-
-def _softmax_depth(count: int) -> int:
-    return 3 + 2 * log2_ceil(count)
+__all__ = ["Cost", "formula", "log2_ceil", "operator_name"]
 
 
 def _softmax(args: Arguments, outs: Sequence[Tensor]) -> Cost:
     out = outs[0]
     dim = args[1] if len(args) > 1 and isinstance(args[1], int) else -1
     count = out.shape[dim] if out.dim() else 1
-    return Cost(0, 5 * out.numel(), _softmax_depth(count))
+    return Cost(0, 5 * out.numel(), softmax_depth(count))
 
 
 def _softmax_backward(args: Arguments, outs: Sequence[Tensor]) -> Cost:
@@ -152,13 +41,35 @@ def _softmax_backward(args: Arguments, outs: Sequence[Tensor]) -> Cost:
     return Cost(0, 4 * out.numel(), 3 + log2_ceil(count))
 
 
-def _norm(first: int) -> Formula:
+def _layer_norm(first: int) -> Formula:
     def cost(args: Arguments, outs: Sequence[Tensor]) -> Cost:
         x, over = args[first], args[first + 1]
-        width = 1
-        for size in over if isinstance(over, (list, tuple)) else x.shape[1:]:
-            width *= size
-        return Cost(0, 8 * x.numel(), 8 + 2 * log2_ceil(width))
+        return Cost(0, 8 * x.numel(), norm_depth(prod(over)))
+
+    return cost
+
+
+def _rms_norm(first: int) -> Formula:
+    # Square, mean, epsilon, root, two products; no mean to take away.
+    def cost(args: Arguments, outs: Sequence[Tensor]) -> Cost:
+        x, over = args[first], args[first + 1]
+        return Cost(0, 4 * x.numel(), 6 + log2_ceil(prod(over)))
+
+    return cost
+
+
+def _batch_norm(first: int) -> Formula:
+    def cost(args: Arguments, outs: Sequence[Tensor]) -> Cost:
+        x = args[first]
+        return Cost(0, 8 * x.numel(), norm_depth(x.numel() // max(1, x.shape[1])))
+
+    return cost
+
+
+def _group_norm(first: int, sizes: int) -> Formula:
+    def cost(args: Arguments, outs: Sequence[Tensor]) -> Cost:
+        x, (rows, _, _, groups) = args[first], args[sizes : sizes + 4]
+        return Cost(0, 8 * x.numel(), norm_depth(x.numel() // max(1, rows * groups)))
 
     return cost
 
@@ -173,6 +84,17 @@ def _reduction(each: int = 0) -> Formula:
     return cost
 
 
+def _triangular_solve(args: Arguments, outs: Sequence[Tensor]) -> Cost:
+    # By substitution: each of n rows waits for the last, a product and a difference.
+    count = args[0].shape[-1]
+    return Cost(0, outs[0].numel() * count, 2 * count)
+
+
+def _pool(args: Arguments, outs: Sequence[Tensor]) -> Cost:
+    terms = prod(args[1])  # the window
+    return Cost(0, outs[0].numel() * terms, 1 + log2_ceil(terms))
+
+
 def _scan(each: int = 0) -> Formula:
     def cost(args: Arguments, outs: Sequence[Tensor]) -> Cost:
         x = args[0]
@@ -183,10 +105,20 @@ def _scan(each: int = 0) -> Formula:
 
 
 def _sort(args: Arguments, outs: Sequence[Tensor]) -> Cost:
+    # Batcher's network.
     x = args[0]
     dim = next((a for a in args[1:] if isinstance(a, int) and not isinstance(a, bool)), -1)
     levels = log2_ceil(x.shape[dim] if x.dim() and -x.dim() <= dim < x.dim() else x.numel())
     return Cost(0, x.numel() * levels * (levels + 1) // 2, levels * (levels + 1) // 2)
+
+
+def _fourier(args: Arguments, outs: Sequence[Tensor]) -> Cost:
+    # 5 n log2 n for complex numbers, half for real ones; a turn and a sum each level.
+    dims = args[1]
+    full = max((args[0], outs[0]), key=torch.Tensor.numel)
+    levels = log2_ceil(prod(full.shape[dim] for dim in dims))
+    each = 5 if args[0].is_complex() and outs[0].is_complex() else 2.5
+    return Cost(0, int(each * full.numel() * levels), 3 * levels)
 
 
 def _scatter_sum(values: int) -> Formula:
@@ -194,6 +126,27 @@ def _scatter_sum(values: int) -> Formula:
     def cost(args: Arguments, outs: Sequence[Tensor]) -> Cost:
         count = args[values].numel()
         return Cost(0, count, log2_ceil(count))
+
+    return cost
+
+
+def _row_sum(rows: int, values: int) -> Formula:
+    # Whole rows land on rows: at worst all of them on one, but no two values of the same row.
+    def cost(args: Arguments, outs: Sequence[Tensor]) -> Cost:
+        return Cost(0, args[values].numel(), log2_ceil(args[rows].numel()))
+
+    return cost
+
+
+def _index_put(args: Arguments, outs: Sequence[Tensor]) -> Cost:
+    accumulates = len(args) > 3 and bool(args[3])
+    return _scatter_sum(2)(args, outs) if accumulates else Cost()
+
+
+def _optimizer(each: int, depth: int) -> Formula:
+    # Fused over all parameters: ``each`` scalar operations on each of their elements.
+    def cost(args: Arguments, outs: Sequence[Tensor]) -> Cost:
+        return Cost(0, each * sum(parameter.numel() for parameter in args[0]), depth)
 
     return cost
 
@@ -206,43 +159,47 @@ def _move(args: Arguments, outs: Sequence[Tensor]) -> Cost:
     return Cost()
 
 
-_FORMULAS: dict[str, Formula] = {
-    "mm": _matmul(0, False), "bmm": _matmul(0, False), "mv": _matmul(0, False),
-    "dot": _matmul(0, False), "vdot": _matmul(0, False), "_int_mm": _matmul(0, False),
-    "addmm": _matmul(1, True), "baddbmm": _matmul(1, True), "addmv": _matmul(1, True),
-    "_addmm_activation": _matmul(1, True), "addbmm": _addbmm, "addr": _outer,
-    "convolution": _convolution, "_convolution": _convolution,
-    "convolution_backward": _convolution_backward,
-    "_scaled_dot_product_flash_attention_for_cpu": _attention,
-    "_scaled_dot_product_flash_attention": _attention,
-    "_scaled_dot_product_efficient_attention": _attention,
-    "_scaled_dot_product_cudnn_attention": _attention,
-    "_scaled_dot_product_flash_attention_for_cpu_backward": _attention_backward,
-    "_scaled_dot_product_flash_attention_backward": _attention_backward,
-    "_scaled_dot_product_efficient_attention_backward": _attention_backward,
-    "_scaled_dot_product_cudnn_attention_backward": _attention_backward,
-    "mkldnn_rnn_layer": _mkldnn_rnn(False), "mkldnn_rnn_layer_backward": _mkldnn_rnn(True),
-    "_cudnn_rnn": _cudnn_rnn(False), "_cudnn_rnn_backward": _cudnn_rnn(True),
+_FORMULAS: dict[str, Formula] = cost_products.FORMULAS | cost_recurrent.FORMULAS | {
     "_softmax": _softmax, "_log_softmax": _softmax, "_safe_softmax": _softmax,
     "_softmax_backward_data": _softmax_backward, "_log_softmax_backward_data": _softmax_backward,
-    "native_layer_norm": _norm(0), "native_layer_norm_backward": _norm(1),
-    "_fused_rms_norm": _norm(0), "_fused_rms_norm_backward": _norm(1),
-    "native_batch_norm": _norm(0), "native_batch_norm_backward": _norm(1),
-    "_native_batch_norm_legit": _norm(0), "native_group_norm": _norm(0),
-    "native_group_norm_backward": _norm(1),
+    "native_layer_norm": _layer_norm(0), "native_layer_norm_backward": _layer_norm(1),
+    "_fused_rms_norm": _rms_norm(0), "_fused_rms_norm_backward": _rms_norm(1),
+    "native_batch_norm": _batch_norm(0), "native_batch_norm_backward": _batch_norm(1),
+    "_native_batch_norm_legit": _batch_norm(0), "cudnn_batch_norm": _batch_norm(0),
+    "_native_batch_norm_legit_no_training": _batch_norm(0),
+    "_batch_norm_with_update": _batch_norm(0), "batch_norm_backward": _batch_norm(1),
+    "native_group_norm": _group_norm(0, 3), "native_group_norm_backward": _group_norm(1, 5),
+    "_weight_norm_interface": _reduction(3), "_weight_norm_interface_backward": _reduction(5),
     "sum": _reduction(), "amax": _reduction(), "amin": _reduction(), "max": _reduction(),
     "min": _reduction(), "argmax": _reduction(), "argmin": _reduction(), "any": _reduction(),
     "all": _reduction(), "prod": _reduction(), "mean": _reduction(1), "aminmax": _reduction(),
     "count_nonzero": _reduction(1), "logsumexp": _reduction(4), "var": _reduction(4),
-    "std": _reduction(5), "var_mean": _reduction(4), "linalg_vector_norm": _reduction(2),
-    "norm": _reduction(2), "nll_loss_forward": _reduction(2), "equal": _reduction(1),
-    "mse_loss": _reduction(2), "binary_cross_entropy_with_logits": _reduction(4),
-    "_foreach_norm": _pointwise,
+    "std": _reduction(5), "var_mean": _reduction(4), "std_mean": _reduction(5),
+    "linalg_vector_norm": _reduction(2), "norm": _reduction(2), "equal": _reduction(1),
+    "nansum": _reduction(1), "nll_loss_forward": _reduction(2), "mse_loss": _reduction(2),
+    "nll_loss2d_forward": _reduction(2), "smooth_l1_loss": _reduction(4),
+    "huber_loss": _reduction(4), "binary_cross_entropy": _reduction(5),
+    "binary_cross_entropy_with_logits": _reduction(4),
+    "avg_pool2d": _pool, "avg_pool3d": _pool, "max_pool2d_with_indices": _pool,
+    "max_pool3d_with_indices": _pool, "_adaptive_avg_pool2d": _reduction(1),
+    "_adaptive_avg_pool3d": _reduction(1),
+    "upsample_nearest1d_backward": _reduction(), "upsample_nearest2d_backward": _reduction(),
+    "upsample_nearest3d_backward": _reduction(),
+    "avg_pool2d_backward": _scatter_sum(0), "avg_pool3d_backward": _scatter_sum(0),
+    "max_pool2d_with_indices_backward": _scatter_sum(0),
+    "max_pool3d_with_indices_backward": _scatter_sum(0),
+    "_adaptive_avg_pool2d_backward": _scatter_sum(0), "_foreach_norm": _pointwise,
     "cumsum": _scan(), "cumprod": _scan(), "cummax": _scan(), "cummin": _scan(),
     "logcumsumexp": _scan(2),
+    "linalg_solve_triangular": _triangular_solve,
     "sort": _sort, "topk": _sort, "argsort": _sort, "kthvalue": _sort, "median": _sort,
-    "embedding_dense_backward": _scatter_sum(0), "index_add": _scatter_sum(3),
+    "_fft_r2c": _fourier, "_fft_c2r": _fourier, "_fft_c2c": _fourier,
+    "embedding_dense_backward": _row_sum(1, 0), "index_add": _row_sum(2, 3),
     "scatter_add": _scatter_sum(3), "scatter_reduce": _scatter_sum(3),
+    "index_put": _index_put, "_index_put_impl": _index_put, "_unsafe_index_put": _index_put,
+    "bincount": _scatter_sum(0), "histc": _scatter_sum(0), "unfold_backward": _scatter_sum(0),
+    "_fused_adam": _optimizer(14, 9), "_fused_adamw": _optimizer(15, 9),
+    "_fused_adagrad": _optimizer(7, 6), "_fused_sgd": _optimizer(5, 4),
 }  # fmt: skip
 
 

@@ -1,145 +1,181 @@
-"""For every element of every tensor: the shortest way to it from each position of the input.
+"""For every element of every tensor: the distance to it, from positions or along the longest chain.
 
-Three distances are kept, from each of S source positions: kernels; and exchanges, counted up and
-down. An exchange is a kernel on the way whose result belongs to another position than what it
-read, where a result belongs to the last ("up") or the first ("down") position that it depends on:
-a pointwise layer makes none, one attention makes one, a recurrent step makes one.
+Distances are arrays (C, S, *axes): C kinds, S sources, and axes that broadcast to the tensor's
+shape. An axis along which all elements are alike has size 1: what a product makes of a weight is
+alike over its columns, so that a real model's tensors take no memory for each element.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
+from torch.multiprocessing.reductions import StorageWeakRef
 
-KERNELS, UP, DOWN = 0, 1, 2
+from phalanx.profiling.shadow import covers_storage
+
 FAR = 2**14  # no path; the distances are int16, and a sum of FAR and a step still fits
 
-Distances = NDArray[np.int16]  # (3, S, *shape)
-Flags = NDArray[np.bool_]
+Distances = NDArray[np.int16]  # (C, S, *axes)
+Flags = NDArray[np.bool_]  # (*axes)
 
 
-@dataclass
+@dataclass(frozen=True)
 class Elements:
     """The distances to a tensor's elements, and which of them are constants.
 
     Args:
-        distance: (3, S, *shape), FAR where there is no path.
-        fixed: (*shape), True where the value depends on neither sources nor parameters, so that a
+        shape: of the tensor.
+        distance: (C, S, *axes), FAR where there is no path; axes broadcast to ``shape``.
+        fixed: (*axes), True where the value depends on neither sources nor parameters, so that a
             zero there is a zero always.
         value: the tensor's own values where any element is fixed, else None.
     """
 
+    shape: tuple[int, ...]
     distance: Distances
     fixed: Flags
-    value: NDArray[np.generic] | None = None
+    value: Tensor | None = None
 
-    @property
-    def shape(self) -> tuple[int, ...]:
-        """Shape of the tensor."""
-        return self.fixed.shape
-
-    @property
+    @cached_property
     def reached(self) -> bool:
         """Whether any element depends on any source."""
-        return bool((self.distance[KERNELS] < FAR).any())
+        return bool((self.distance[0] < FAR).any())
 
+    @property
+    def all_fixed(self) -> bool:
+        """Whether every element is a constant."""
+        return bool(self.fixed.all())
+
+    @cached_property
     def fixed_zero(self) -> Flags:
         """Elements that are the constant zero: a product with them depends on nothing."""
+        return self.where_fixed(lambda value: value == 0)
+
+    @cached_property
+    def fixed_huge(self) -> Flags:
+        """Constants so large that a sum with one depends on nothing: +-inf, +-finfo.max."""
+
+        def huge(value: Tensor) -> Tensor:
+            if not value.is_floating_point():
+                return torch.zeros_like(value, dtype=torch.bool)
+            return value.abs() >= torch.finfo(value.dtype).max / 2
+
+        return self.where_fixed(huge)
+
+    def where_fixed(self, holds: Callable[[Tensor], Tensor]) -> Flags:
+        """Constants of which ``holds``, as axes that broadcast to the shape."""
         if self.value is None:
-            return np.zeros(self.shape, bool)
-        return np.asarray(self.fixed & (self.value == 0), bool)
-
-    def fixed_infinite(self) -> Flags:
-        """Elements that are a constant infinity: a sum with them depends on nothing."""
-        if self.value is None:
-            return np.zeros(self.shape, bool)
-        return np.asarray(self.fixed & np.isinf(self.value), bool)
+            return np.zeros((1,) * len(self.shape), bool)
+        return compress(self.fixed & holds(self.value).resolve_neg().numpy())
 
 
-def combine(parts: Sequence[Distances], shape: tuple[int, ...], sources: int) -> Distances:
-    """One kernel: distances to its result from what each result element reads.
-
-    Args:
-        parts: arrays (3, S, *axes, R) whose axes broadcast to ``shape``; a result element reads
-            the R elements beside it, of every part.
-        shape: shape of the result.
-        sources: S.
-    """
-    result = np.full((3, sources, *shape), FAR, np.int16)
-    reach = np.zeros((sources, *shape), bool)
-    for part in parts:
-        reach |= (part[KERNELS] < FAR).any(-1)
-    last, first = _homes(reach)
-    for part in parts:
-        part_last, part_first = _homes(part[KERNELS] < FAR)
-        ways = part[KERNELS].min(-1) + np.int16(1)
-        np.minimum(result[KERNELS], ways, out=result[KERNELS])
-        for kind, ours, theirs in ((UP, last, part_last), (DOWN, first, part_first)):
-            moves = theirs != ours[..., None]
-            np.minimum(result[kind], (part[kind] + moves).min(-1), out=result[kind])
-    return np.minimum(result, FAR).astype(np.int16)
+def compress(array: NDArray, lead: int = 0) -> NDArray:  # type: ignore[type-arg]  # of any dtype
+    """Give every axis from ``lead`` on along which all is equal the size 1."""
+    for axis in range(lead, array.ndim):
+        if array.shape[axis] > 1:
+            first = array[(slice(None),) * axis + (slice(0, 1),)]
+            if (array == first).all():
+                array = first
+    return array
 
 
-def _homes(reach: Flags) -> tuple[NDArray[np.int16], NDArray[np.int16]]:
-    # The last and the first source that an element depends on.
-    sources = reach.shape[0]
-    index = np.arange(1, sources + 1, dtype=np.int16).reshape(-1, *[1] * (reach.ndim - 1))
-    last = (reach * index).max(0)
-    first = (reach * index[::-1]).max(0)
-    return last, first
-
-
-def aligned(distance: Distances, rank: int) -> Distances:
-    """Give (3, S, *shape) leading axes of 1, so that it broadcasts to a result of ``rank``."""
-    missing = rank - (distance.ndim - 2)
-    return distance.reshape(*distance.shape[:2], *[1] * missing, *distance.shape[2:])
-
-
-def without(distance: Distances, closed: Flags) -> Distances:
-    """The distances with no path through the elements that are ``closed`` (broadcast)."""
-    if not closed.any():
-        return distance
-    return np.where(closed, np.int16(FAR), distance)
+def aligned(array: NDArray, rank: int, lead: int = 2) -> NDArray:  # type: ignore[type-arg]  # of any dtype
+    """Put axes of 1 behind the ``lead`` first ones, so that the rest broadcasts to ``rank``."""
+    missing = rank - (array.ndim - lead)
+    return array.reshape((*array.shape[:lead], *[1] * missing, *array.shape[lead:]))
 
 
 class ElementShadow:
-    """The elements of one storage; read and written through tensors that view it."""
+    """The elements of one storage; read and written through tensors that view it.
 
-    def __init__(self, tensor: Tensor, sources: int, fixed: bool) -> None:
-        self._size = tensor.element_size()
-        count = tensor.untyped_storage().nbytes() // self._size
-        self._distance = np.full((3, sources, count), FAR, np.int16)
-        self._fixed = np.full(count, fixed)
-        self.storage = tensor.untyped_storage()  # held: its address must stay its own
+    ``_numbers`` says for each element of the storage which column of ``_columns`` holds its
+    distances; None: the first one, for all. A written tensor gives one column to elements that
+    are alike, and a view that is read finds them alike again.
+    """
+
+    def __init__(self, tensor: Tensor, distance: Distances, fixed: bool) -> None:
+        # A weak reference frees the data and keeps the address from being given to another.
+        self._holder = StorageWeakRef(tensor.untyped_storage())
+        self._columns = distance.reshape(*distance.shape[:2], 1)
+        self._fixed = np.array([fixed])
+        self._numbers: NDArray[np.int32] | None = None
+        self._granule = tensor.element_size()  # bytes that one number stands for
+
+    @property
+    def dead(self) -> bool:
+        """Whether the storage is freed, so that nobody can ask again."""
+        return bool(self._holder.expired())
 
     def read(self, tensor: Tensor) -> Elements:
         """What ``tensor`` shows, with its present values where any is a constant."""
-        fixed = self._view(self._fixed, tensor).copy()
-        value = None
-        if fixed.any():
-            plain = tensor.detach()
-            value = (plain.float() if plain.dtype == torch.bfloat16 else plain).numpy().copy()
-        return Elements(self._view(self._distance, tensor).copy(), fixed, value)
+        rank = tensor.dim()
+        window = np.zeros((1,) * (rank + 1), np.int32)
+        if 0 in tensor.shape:  # nothing is shown
+            lead = self._columns.shape[:2]
+            return Elements(
+                tuple(tensor.shape),
+                np.full((*lead, *window.shape[:-1]), FAR, np.int16),
+                np.ones(window.shape[:-1], bool),
+            )
+        if self._numbers is not None:
+            window = compress(self._window(tensor))
+        # Several small elements seen as one, such as a complex number: the nearest of them.
+        distance = self._columns[:, :, window].min(-1)
+        fixed = np.asarray(self._fixed[window].all(-1))
+        value = tensor.detach() if fixed.any() else None
+        return Elements(tuple(tensor.shape), distance, fixed, value)
 
     def write(self, tensor: Tensor, elements: Elements) -> None:
         """Set what ``tensor`` shows; ``elements`` broadcast to its shape."""
         rank = tensor.dim()
-        self._view(self._distance, tensor)[...] = aligned(elements.distance, rank)
-        self._view(self._fixed, tensor)[...] = elements.fixed
+        distance = aligned(elements.distance, rank)
+        fixed = aligned(elements.fixed, rank, 0)
+        axes = np.broadcast_shapes(distance.shape[2:], fixed.shape)
+        lead = distance.shape[:2]
+        columns = np.broadcast_to(distance, (*lead, *axes)).reshape(*lead, -1)
+        flags = np.broadcast_to(fixed, axes).reshape(-1)
+        numbers = np.arange(columns.shape[-1], dtype=np.int32).reshape(axes)
+        if covers_storage(tensor, tensor.untyped_storage().nbytes()):
+            self._columns, self._fixed, self._numbers = columns, flags, None
+            if numbers.size == 1:
+                return
+            start = 0
+        else:
+            start = self._columns.shape[-1]
+            self._columns = np.concatenate([self._columns, columns], -1)
+            self._fixed = np.concatenate([self._fixed, flags])
+        self._window(tensor)[...] = numbers[..., None] + start
+        self._forget_unused()
 
-    def _view(self, array: NDArray, tensor: Tensor) -> NDArray:  # type: ignore[type-arg]  # of either dtype
-        if tensor.element_size() != self._size:
-            raise NotImplementedError("a storage seen as elements of two sizes")
-        lead = array.shape[:-1]
-        step = array.itemsize
-        outer = [array.strides[axis] for axis in range(len(lead))]
-        return np.ndarray(
-            (*lead, *tensor.shape),
-            array.dtype,
-            array,
-            tensor.storage_offset() * step,
-            (*outer, *(stride * step for stride in tensor.stride())),
+    def _forget_unused(self) -> None:
+        # Memory that is written again and again leaves columns behind that nothing shows.
+        if self._numbers is not None and self._columns.shape[-1] > 2 * self._numbers.size + 64:
+            used, numbers = np.unique(self._numbers, return_inverse=True)
+            self._numbers = numbers.astype(np.int32)
+            self._columns, self._fixed = self._columns[..., used], self._fixed[used]
+
+    def _window(self, tensor: Tensor) -> NDArray[np.int32]:
+        # (*shape, R): the numbers of the R granules that each element of ``tensor`` consists of.
+        size, nbytes = tensor.element_size(), tensor.untyped_storage().nbytes()
+        if self._numbers is None:
+            self._granule = size
+            self._numbers = np.zeros(nbytes // size, np.int32)
+        if size < self._granule:  # seen as a smaller type: view_as_real, view(dtype)
+            self._numbers = np.repeat(self._numbers, self._granule // size)
+            self._granule = size
+        missing = nbytes // self._granule - self._numbers.size
+        if missing > 0:  # the storage has grown
+            self._numbers = np.pad(self._numbers, (0, missing))
+        ratio, step = size // self._granule, self._numbers.itemsize
+        window: NDArray[np.int32] = np.ndarray(
+            (*tensor.shape, ratio),
+            np.int32,
+            self._numbers,
+            tensor.storage_offset() * ratio * step,
+            (*(stride * ratio * step for stride in tensor.stride()), step),
         )
+        return window

@@ -2,8 +2,7 @@
 
 # Read and write one place each, but carry no such tag in torch.
 POINTWISE = frozenset({
-    "_fused_adam", "_fused_adamw", "_fused_dropout", "_fused_sgd", "_prelu_kernel",
-    "_thnn_fused_gru_cell", "_thnn_fused_lstm_cell", "bernoulli", "bucketize", "complex",
+    "_fused_dropout", "_prelu_kernel", "bernoulli", "bucketize", "complex",
     "cross", "elu_backward", "floor_divide", "glu", "glu_backward", "hardtanh_backward",
     "imag", "isin", "leaky_relu_backward", "log_sigmoid_backward", "log_sigmoid_forward",
     "masked_fill", "mse_loss_backward", "nan_to_num", "native_dropout",
@@ -13,16 +12,16 @@ POINTWISE = frozenset({
 
 # Move data and compute nothing.
 MOVES = frozenset({
-    "_index_put_impl", "_local_scalar_dense", "_to_copy", "_unique2", "_unsafe_index",
-    "_unsafe_index_put", "as_strided_scatter", "cat", "channel_shuffle", "clone", "col2im",
+    "_local_scalar_dense", "_pack_padded_sequence", "_to_copy", "_unique2", "_unsafe_index",
+    "as_strided_scatter", "cat", "channel_shuffle", "clone", "col2im",
     "constant_pad_nd", "copy", "diag_embed", "diagonal_backward", "embedding", "expand_copy",
-    "flip", "gather", "im2col", "index", "index_copy", "index_fill", "index_put",
+    "flip", "gather", "im2col", "index", "index_copy", "index_fill",
     "index_select", "masked_scatter", "masked_select", "nonzero", "one_hot", "permute_copy",
     "pixel_shuffle", "reflection_pad1d", "repeat", "repeat_interleave", "replication_pad1d",
     "roll", "scatter", "scatter_value", "select_backward", "select_copy", "select_scatter",
     "slice_backward", "slice_copy", "slice_scatter", "split_copy", "split_with_sizes_copy",
-    "stack", "take", "tril", "triu", "unbind_copy", "unfold_backward", "unique_consecutive",
-    "unique_dim", "view_copy",
+    "stack", "take", "tril", "triu", "unbind_copy", "unique_consecutive",
+    "unique_dim", "upsample_nearest1d", "upsample_nearest2d", "upsample_nearest3d", "view_copy",
 })  # fmt: skip
 
 # Hold nothing that was computed: a size, a constant, noise.

@@ -4,12 +4,15 @@ A causal model's output t has exactly zero gradient with respect to every later 
 NaN there shows nothing: 0 * NaN is NaN.)
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
 import torch
 from torch import Tensor, nn
+
+from phalanx.errors import PhalanxError
 
 
 @dataclass(frozen=True)
@@ -46,34 +49,33 @@ def gradients(
 
     Returns:
         (N, B, T, ...) gradients, one (B, T, ...) for each output position.
+
+    Raises:
+        PhalanxError: the outputs are no real numbers.
+        ValueError: ``at`` ran more or less than once.
     """
     captured: list[Tensor] = []
-    handle = None
+
+    def keep(produced: Tensor) -> Tensor:
+        # A leaf of its own: the gradient of what follows, weights frozen or not.
+        fresh = produced.detach().requires_grad_()
+        captured.append(fresh)
+        return fresh
+
     if at is None:
-        inputs = inputs.detach().requires_grad_()
-        captured.append(inputs)
-    else:
-
-        def keep(module: nn.Module, given: Any, produced: Tensor) -> Tensor:
-            # A leaf of its own: the gradient of what follows, weights frozen or not.
-            fresh = produced.detach().requires_grad_()
-            captured.append(fresh)
-            return fresh
-
-        handle = at.register_forward_hook(keep)
-    try:
-        with torch.enable_grad():
-            y = fn(inputs)
-    finally:
-        if handle is not None:
-            handle.remove()
-    if len(captured) != 1:
-        raise ValueError(f"`at` ran {len(captured)} times in one pass; it has to run once.")
+        inputs = keep(inputs)
+    with standing_for_input(at, keep), torch.enable_grad():
+        y = fn(inputs)
+    if not y.is_floating_point():
+        raise PhalanxError(f"a result of {y.dtype} has no gradient; give one of real numbers.")
+    chosen = range(y.shape[1]) if outputs is None else outputs
+    if not y.requires_grad:  # depends on nothing
+        return captured[0].new_zeros(len(chosen), *captured[0].shape)
     generator = torch.Generator().manual_seed(seed)
     weights = torch.randn(y[:, 0].shape, generator=generator, dtype=torch.float64)
     weights = weights.to(y.device, y.dtype)
     found = []
-    for t in range(y.shape[1]) if outputs is None else outputs:
+    for t in chosen:
         (gradient,) = torch.autograd.grad(
             (y[:, t] * weights).sum(), captured, retain_graph=True, allow_unused=True
         )
@@ -81,12 +83,44 @@ def gradients(
     return torch.stack(found)
 
 
+@contextmanager
+def standing_for_input(
+    at: nn.Module | None, seen: Callable[[Tensor], Tensor | None]
+) -> Iterator[None]:
+    """Inside, ``at``'s output goes through ``seen``, which may replace it; None: nothing is done.
+
+    Raises:
+        ValueError: ``at`` ran more or less than once, on leaving.
+    """
+    if at is None:
+        yield
+        return
+    times = 0
+
+    def hook(module: nn.Module, given: Any, produced: Tensor) -> Tensor | None:
+        nonlocal times
+        times += 1
+        return seen(produced)
+
+    handle = at.register_forward_hook(hook)
+    try:
+        yield
+    finally:
+        handle.remove()
+    if times != 1:
+        raise ValueError(f"`at` ran {times} times in one pass; it has to run once.")
+
+
 def causality(
     fn: Callable[..., Tensor], inputs: Tensor, *, at: nn.Module | None = None, seed: int = 0
 ) -> Causality:
     """Check every output of ``fn`` against every later input; arguments as ``gradients``."""
-    found = gradients(fn, inputs, at=at, seed=seed).abs()  # (T, B, S, ...)
-    size_TS = found.transpose(1, 2).flatten(2).amax(-1)
+    return causality_of(gradients(fn, inputs, at=at, seed=seed))
+
+
+def causality_of(found: Tensor) -> Causality:
+    """The same from the gradients (T, B, T, ...) of all outputs."""
+    size_TS = found.abs().transpose(1, 2).flatten(2).amax(-1)
     # NaN compares as unequal to zero below: a broken model is not a causal one.
     later_TS = torch.where(torch.ones_like(size_TS).triu(1) > 0, size_TS, 0)
     causal = bool((later_TS == 0).all())
@@ -112,9 +146,14 @@ def gradient_by_distance(
     last = inputs.shape[1] - 1
     chosen = [last] if outputs is None else list(outputs)
     found = gradients(fn, inputs, at=at, outputs=chosen, seed=seed)
+    return norms_by_distance(found, chosen)
+
+
+def norms_by_distance(found: Tensor, outputs: Sequence[int]) -> list[float]:
+    """The same from the gradients (N, B, T, ...) of the outputs at N positions."""
     squares_NT = found.double().square().flatten(3).sum(-1).mean(1)  # (N, B, T, D) -> (N, T)
     norms = []
-    for d in range(max(chosen) + 1):
-        there = [squares_NT[n, t - d] for n, t in enumerate(chosen) if t >= d]
+    for d in range(max(outputs) + 1):
+        there = [squares_NT[n, t - d] for n, t in enumerate(outputs) if t >= d]
         norms.append(float(torch.stack(there).mean().sqrt()))
     return norms

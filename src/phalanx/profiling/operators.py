@@ -10,6 +10,7 @@ from torch import Tensor
 from phalanx.profiling.costs import Cost, formula, operator_name
 from phalanx.profiling.families import ALLOCATES, CREATES, GATHERS, OVERWRITES
 
+_COMPOSITE = torch._C.DispatchKey.CompositeImplicitAutograd
 _HOST_TAGS = {torch.Tag.data_dependent_output, torch.Tag.dynamic_output_shape}
 # Move a tensor's metadata, not its data, though their schema says that they write.
 _VIEWS = frozenset({"set_", "swap_", "requires_grad_", "detach_", "lift", "lift_fresh"})
@@ -19,14 +20,21 @@ class Operator:
     """One overload of an operator, with what follows from its schema.
 
     ``constant``: computes nothing from tensors; ``allocates``: reserves memory and runs no
-    kernel; ``composite``: to be decomposed first;
-    ``lifts``: makes a tensor of a Python number or list; ``overwrites``: reads no target.
+    kernel; ``composite``: to be decomposed first; ``view``: shows the same memory otherwise;
+    ``asks``: returns a fact about a tensor, such as its device; ``lifts``: makes a tensor of a
+    Python number or list; ``overwrites``: reads no target; ``in_place``: writes its first
+    argument and returns it; ``shape_only``: what it returns has a shape that follows from shapes.
     """
 
     def __init__(self, func: torch._ops.OpOverload) -> None:
+        self._func = func
         self.name = operator_name(func)
-        self.composite = bool(
-            func.has_kernel_for_dispatch_key(torch._C.DispatchKey.CompositeImplicitAutograd)
+        self.asks = func.namespace == "prim"  # prim::device is no operator of the dispatcher
+        # As the runtime takes them apart. OpOverload.decompose prefers decompositions in Python,
+        # which were written for the compiler and run other kernels (a clone for a dropout that is
+        # off, seven for a batch norm).
+        self.composite = not self.asks and torch._C._dispatch_has_kernel_for_dispatch_key(
+            func.name(), _COMPOSITE
         )
         self.constant = self.name in CREATES
         self.allocates = self.name in ALLOCATES
@@ -35,6 +43,7 @@ class Operator:
         self.pointwise = torch.Tag.pointwise in func.tags
         self._formula = formula(func)
         self._reads_nothing = self.constant or self.allocates
+        self.view = func.is_view
         arguments = func._schema.arguments
         view = torch.Tag.inplace_view in func.tags or self.name in _VIEWS
         written = [
@@ -48,6 +57,28 @@ class Operator:
         )
         self._skipped = {i for i, _ in self._targets} if self.overwrites else set()
         self._skipped_names = {name for _, name in self._targets} if self.overwrites else set()
+
+        returned = func._schema.returns
+        self.in_place = (
+            [i for i, _ in self._targets] == [0]
+            and not view
+            and len(returned) == 1
+            and returned[0].alias_info is not None
+        )
+        fresh = not any(written) and all(r.alias_info is None for r in returned)
+        self.shape_only = (
+            (fresh or self.in_place)
+            and bool(returned)
+            and not (self._host or self._reads_nothing or self.view or self.asks or self.lifts)
+        )
+
+    def decomposes(self, args: Sequence[Any]) -> bool:
+        """Whether the operator is to be taken apart; nested tensors have kernels of their own."""
+        return self.composite and not any(isinstance(a, Tensor) and a.is_nested for a in args)
+
+    def take_apart(self, args: Sequence[Any], kwargs: dict[str, Any]) -> Any:
+        """Run the operators that a composite one consists of."""
+        return self._func._op_dk(_COMPOSITE, *args, **kwargs)
 
     def host_waits(self, args: Sequence[Any], kwargs: dict[str, Any]) -> bool:
         """Whether the host waits for the result: it is a number, or its shape depends on data."""

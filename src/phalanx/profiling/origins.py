@@ -6,6 +6,7 @@ from functools import partial
 
 import torch
 from torch import Tensor
+from torch.utils._python_dispatch import is_traceable_wrapper_subclass
 
 _DEPTH = 8
 _LONG = 1000  # a list of so many plain values is data, and is not searched
@@ -23,6 +24,10 @@ def tensors_known_to(value: object) -> Iterator[Tensor]:
 
 def _walk(value: object, seen: set[int], depth: int, follow: bool) -> Iterator[Tensor]:
     if isinstance(value, Tensor):
+        if is_traceable_wrapper_subclass(value):  # what it holds is what kernels see
+            names, _ = value.__tensor_flatten__()
+            yield from (part for n in names for part in _walk(getattr(value, n), seen, 1, follow))
+            return
         yield value
         if value.is_leaf and value.grad is not None:
             yield value.grad

@@ -8,21 +8,18 @@ Source: maximum path length as in Vaswani et al. 2017, table 1, measured instead
 """
 
 from collections.abc import Callable
-from contextlib import ExitStack
 from dataclasses import dataclass
-from types import TracebackType
-from typing import Any, Self
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor
-from torch.utils._python_dispatch import TorchDispatchMode
+from torch import Tensor, nn
 
 from phalanx.errors import PhalanxError
-from phalanx.profiling.algorithm import as_algorithm
-from phalanx.profiling.elements import DOWN, FAR, KERNELS, UP, Elements, ElementShadow
-from phalanx.profiling.operators import describe, tensors_of
+from phalanx.profiling.distances import DOWN, KERNELS, UP, Nearest
+from phalanx.profiling.element_mode import ElementMode
+from phalanx.profiling.elements import FAR, Distances, Elements
+from phalanx.profiling.gradients import standing_for_input
 from phalanx.profiling.path_rules import Call, follow
 from phalanx.profiling.span import Law
 
@@ -34,7 +31,7 @@ class Paths:
     """Shortest paths from each input position i to each output position j; inf where none is.
 
     Args:
-        kernels_ij: kernels on the way.
+        kernels_ij: kernels on the way that compute; moves of data are none.
         exchanges_ij: kernels on the way at which information passes from one position to
             another: 1 in an attention, abs(i - j) in a recurrent layer. Exact in one mixer, and
             in a causal stack; through a stack that is not causal compose the layers' matrices
@@ -83,26 +80,38 @@ def then(first_ij: Matrix, second_jk: Matrix) -> Matrix:
     return composed
 
 
-def paths(fn: Callable[[Tensor], Tensor], x: Tensor) -> Paths:
+def paths(fn: Callable[[Tensor], Tensor], x: Tensor, *, at: nn.Module | None = None) -> Paths:
     """Trace ``y = fn(x)`` element by element.
+
+    A pure move of data (a copy, a concatenation, a pick) is no kernel on the way, as it has no
+    scalar depth.
 
     Args:
         fn: any module or function of CPU tensors, without host reads of what depends on x.
-        x: (B, T, ...) input, vectors or ids; axis 1 is the position. Small: T <= 32, width <= 16.
+        x: (B, T, ...) input, vectors or ids; axis 1 is the position. Small: T <= 32.
+        at: the module whose output (B, T, ...) stands for the input, such as the embedding of
+            ids: what the host reads of the ids is then no obstacle.
 
     Returns:
         Paths between the T positions of x and the positions on axis 1 of y.
 
     Raises:
         UnfollowedOperatorError: an operator without a rule is on a path.
+        PhalanxError: the host reads what depends on x.
     """
     if x.dim() < 2:
         raise ValueError(f"x needs a batch and a position axis, (B, T, ...), got {tuple(x.shape)}.")
-    with torch.no_grad(), _PathMode(x) as mode:
+    mode = _PathMode(x.shape[1])
+    if at is None:
+        mode.start(x)
+    with standing_for_input(at, mode.start), torch.no_grad(), mode:
         y = fn(x)
+    if y.dim() < 2:
+        raise ValueError(f"y needs a batch and a position axis, (B, T, ...), got {tuple(y.shape)}.")
     found = mode.elements(y)
     rest = tuple(axis for axis in range(2, found.distance.ndim) if axis != 3)
-    nearest = found.distance.min(rest).astype(np.float64)  # (3, i, j)
+    nearest = found.distance.min(rest)
+    nearest = np.broadcast_to(nearest, (*nearest.shape[:2], y.shape[1])).astype(float)  # (3, i, j)
     nearest[nearest >= FAR] = np.inf
     i, j = np.ogrid[: nearest.shape[1], : nearest.shape[2]]
     return Paths(nearest[KERNELS], np.where(i <= j, nearest[UP], nearest[DOWN]))
@@ -113,87 +122,34 @@ def hops(fn: Callable[[Tensor], Tensor], x: Tensor, i: int, j: int) -> float:
     return float(paths(fn, x).kernels_ij[i, j])
 
 
-class _PathMode(TorchDispatchMode):
-    def __init__(self, x: Tensor) -> None:
-        super().__init__()
-        self._sources = x.shape[1]
-        self._shadows: dict[int, ElementShadow] = {}
-        self._stack = ExitStack()
-        distance = np.full((3, self._sources, *x.shape), FAR, np.int16)
-        for t in range(self._sources):
-            distance[:, t, :, t] = 0
-        self._shadow(x).write(x, Elements(distance, np.zeros(tuple(x.shape), bool)))
+class _PathMode(ElementMode):
+    def __init__(self, sources: int) -> None:
+        super().__init__(Nearest(sources))
 
-    def elements(self, tensor: Tensor) -> Elements:
-        """What is known of a tensor's elements."""
-        return self._shadow(tensor).read(tensor)
+    def start(self, x: Tensor) -> None:
+        """Each position of x (B, T, ...) is a source from here on."""
+        kinds, sources = self.counting.lead
+        if x.dim() < 2 or x.shape[1] != sources:
+            raise ValueError(
+                f"`at` gave {tuple(x.shape)}; it has to give (B, T, ...) with T = {sources}."
+            )
+        distance = np.full((kinds, sources, 1, sources), FAR, np.int16)
+        distance[:, range(sources), :, range(sources)] = 0
+        fixed = np.zeros((1,) * x.dim(), bool)
+        wide = distance.reshape(*distance.shape, *[1] * (x.dim() - 2))
+        self.shadow(x).write(x, Elements(tuple(x.shape), wide, fixed))
 
-    def __enter__(self) -> Self:
-        self._stack.enter_context(as_algorithm())
-        super().__enter__()
-        return self
+    def given(self, tensor: Tensor) -> tuple[Distances, bool]:
+        # A parameter that is zero now may be another number after training.
+        learned = isinstance(tensor, nn.Parameter) or tensor.requires_grad
+        return self.nothing(), not learned
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        super().__exit__(kind, error, trace)
-        self._stack.close()
+    def results(self, call: Call) -> list[Elements]:
+        return follow(call)
 
-    def __torch_dispatch__(
-        self,
-        func: Any,
-        types: Any,
-        args: tuple[Any, ...] = (),
-        kwargs: dict[str, Any] | None = None,
-    ) -> Any:
-        kwargs = kwargs or {}
-        operator = describe(func)
-        if operator.composite:
-            super().__enter__()
-            try:
-                return func.decompose(*args, **kwargs)
-            finally:
-                super().__exit__(None, None, None)
-        inputs = operator.inputs(args, kwargs)
-        before = {id(tensor): self.elements(tensor) for tensor in inputs}
-        result = func(*args, **kwargs)
-        if operator.host_waits(args, kwargs) and any(item.reached for item in before.values()):
+    def host_read(self, read: list[Elements], name: str) -> None:
+        if any(item.reached for item in read):
             raise PhalanxError(
-                f"cannot follow paths through {operator.name}: the host reads a value that "
+                f"cannot follow paths through {name}: the host reads a value that "
                 "depends on the input and may branch on it. Measure a part without the branch."
             )
-        targets = operator.targets(args, kwargs)
-        fresh = [out for out in tensors_of(result) if _key(out) not in self._shadows]
-        outs = fresh or targets
-        if not outs:
-            return result  # a view
-        if operator.lifts or not inputs:
-            constant = self._constant(outs)
-        else:
-            constant = follow(Call(func, args, kwargs, before, outs, self._sources))
-        for out, item in zip(outs, constant, strict=True):
-            self._shadow(out).write(out, item)
-        return result
-
-    def _constant(self, outs: list[Tensor]) -> list[Elements]:
-        far = np.full((3, self._sources), FAR, np.int16)
-        return [
-            Elements(far.reshape(3, -1, *[1] * out.dim()), np.ones(tuple(out.shape), bool))
-            for out in outs
-        ]
-
-    def _shadow(self, tensor: Tensor) -> ElementShadow:
-        key = _key(tensor)
-        if key not in self._shadows:
-            # A parameter that is zero now may be another number after training.
-            fixed = not isinstance(tensor, torch.nn.Parameter)
-            self._shadows[key] = ElementShadow(tensor, self._sources, fixed)
-        return self._shadows[key]
-
-
-def _key(tensor: Tensor) -> int:
-    key: int = tensor.untyped_storage()._cdata
-    return key

@@ -123,6 +123,17 @@ class WorkLaw:
         exact = all(constant + linear * t + quadratic * t * t == v for t, v in ordered)
         return cls(constant, linear, quadratic, exact, ordered)
 
+    @property
+    def causal(self) -> "WorkLaw":
+        """The law without what a causal mask throws away: of T^2 pairs T (T + 1) / 2 count."""
+        half = self.quadratic / 2
+
+        def less(length: int, work: int) -> int:
+            return int(work - half * length * (length - 1))
+
+        points = tuple((length, less(length, work)) for length, work in self.points)
+        return WorkLaw(self.constant, self.linear + half, half, self.exact, points)
+
     def at(self, length: int) -> Fraction:
         """FLOPs at another length."""
         return self.constant + self.linear * length + self.quadratic * length * length

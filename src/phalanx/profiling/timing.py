@@ -6,6 +6,7 @@ own time scatters, no verdict is given.
 """
 
 import gc
+import math
 import statistics
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -16,6 +17,7 @@ import torch
 from phalanx.profiling.hardware import synchronise
 
 CONTROL_SPREAD = 1.5  # control's upper over lower quartile beyond which nothing is concluded
+_LEAST_TURNS = 3
 
 
 @dataclass(frozen=True)
@@ -86,6 +88,7 @@ def interleave(
     device: str = "cpu",
     clock: Callable[[], float] = time.perf_counter,
     control: Callable[[], object] | None = None,
+    seconds: float = math.inf,
 ) -> Interleaved:
     """Time each candidate once a turn, ``repeats`` turns, with the control in each.
 
@@ -97,9 +100,11 @@ def interleave(
         device: waited for after each run.
         clock: seconds; another one for tests.
         control: what always takes the same time; by default a matrix product of about 10 ms.
+        seconds: after which no turn begins beyond the third, whatever ``repeats`` says.
     """
-    if repeats < 3:
+    if repeats < _LEAST_TURNS:
         raise ValueError(f"repeats is {repeats}; fewer than 3 show no spread.")
+    end = clock() + seconds
     steady = control or _control(device)
     runs = {**candidates}
     loops: dict[str, int] = {}
@@ -108,36 +113,43 @@ def interleave(
             run()
         loops[name] = _loops(run, least_seconds, device, clock) if least_seconds > 0 else 1
     steady()
-    seconds: dict[str, list[float]] = {name: [] for name in runs}
+    found: dict[str, list[float]] = {name: [] for name in runs}
     controls: list[float] = []
     collecting = gc.isenabled()
     gc.disable()  # a collection in the middle of one candidate is not its time
     try:
         for turn in range(repeats):
+            if turn >= _LEAST_TURNS and clock() >= end:
+                break
             controls.append(_time(steady, 1, device, clock))
             # Every other turn runs backwards: no candidate always follows the same one.
             for name in list(runs)[:: 1 if turn % 2 == 0 else -1]:
-                seconds[name].append(_time(runs[name], loops[name], device, clock))
+                found[name].append(_time(runs[name], loops[name], device, clock))
     finally:
         if collecting:
             gc.enable()
     timing = Timing(tuple(controls))
     return Interleaved(
-        {name: Timing(tuple(found)) for name, found in seconds.items()},
+        {name: Timing(tuple(seconds_)) for name, seconds_ in found.items()},
         timing,
         unsteady(timing.seconds),
     )
 
 
-def unsteady(seconds: Sequence[float]) -> str | None:
-    """Why a control with these times is not to be trusted, or None."""
+def spread(seconds: Sequence[float]) -> float:
+    """Upper over lower quartile of some times."""
     ordered = sorted(seconds)
     quarter = len(ordered) // 4
-    spread = ordered[-1 - quarter] / ordered[quarter] if ordered[quarter] > 0 else float("inf")
-    if spread <= CONTROL_SPREAD:
+    return ordered[-1 - quarter] / ordered[quarter] if ordered[quarter] > 0 else float("inf")
+
+
+def unsteady(seconds: Sequence[float]) -> str | None:
+    """Why a control with these times is not to be trusted, or None."""
+    found = spread(seconds)
+    if found <= CONTROL_SPREAD:
         return None
     return (
-        f"the control kernel, always the same work, took {spread:.2f} times as long in some turns "
+        f"the control kernel, always the same work, took {found:.2f} times as long in some turns "
         f"as in others (at most {CONTROL_SPREAD} is accepted): the machine is busy with other work"
     )
 

@@ -11,77 +11,31 @@ Source: work and span as in Blelloch 1996 and Cilkview (He, Leiserson, Leiserson
 """
 
 import warnings
-from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, field
+from functools import cache
 from types import TracebackType
 from typing import Any, Self
 
 import torch
-from torch import Tensor
-from torch.overrides import TorchFunctionMode
+from torch import Tensor, nn
+from torch._ops import HigherOrderOperator
+from torch._subclasses.fake_tensor import FakeTensor
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from phalanx.profiling.algorithm import as_algorithm
-from phalanx.profiling.families import GATHERS
+from phalanx.profiling.algorithm import as_algorithm, without_compiling
+from phalanx.profiling.attribution import Attribution
+from phalanx.profiling.costs import Cost
 from phalanx.profiling.folding import fold
-from phalanx.profiling.graph import GIVEN, Graph
+from phalanx.profiling.graph import GIVEN, Facts, Graph, Kernel
+from phalanx.profiling.host import HostReads, fast_paths_kept
+from phalanx.profiling.live import Storages, nodes_of
+from phalanx.profiling.meta_kernels import Answer, MetaKernels
 from phalanx.profiling.operators import Operator, describe, tensors_of
 from phalanx.profiling.origins import tensors_in, tensors_known_to
-from phalanx.profiling.shadow import StorageShadow, storage_key
-
-
-class TraceWarning(UserWarning):
-    """A trace met something that it cannot follow, and made a cautious assumption."""
-
-
-@dataclass(frozen=True)
-class Trace:
-    """What one run of a computation consisted of. FLOPs: one multiply-add is 2.
-
-    Args:
-        span: kernels on the longest chain of read-after-write dependence.
-        scalar_span: dependent scalar operations on the longest such chain (see costs.py).
-        call_span: calls (``Tracer.call``) on the longest chain through them; 0 without calls.
-        kernels: kernels launched.
-        work: FLOPs, of which ``matmul_work`` inside matrix products.
-        bytes_moved: bytes read and written by all kernels, without caches.
-        path: the kernels of one longest chain, folded where they repeat ("x512: addmm -> tanh").
-        syncs: reads of a value by the host (``.item()``, ``.tolist()``, ``.numpy()``).
-        fused: fused recurrent kernels, each counted in the span by the chain inside it.
-        orphans: tensors of unknown origin, "operator(shape dtype)": count.
-        unknown: operators without a cost formula, counted as one kernel of depth 1: count.
-        coverage: share of kernels with a known cost.
-    """
-
-    span: int
-    scalar_span: int
-    call_span: int
-    kernels: int
-    work: int
-    matmul_work: int
-    bytes_moved: int
-    path: tuple[str, ...]
-    syncs: int
-    fused: dict[str, int] = field(default_factory=dict)
-    orphans: dict[str, int] = field(default_factory=dict)
-    unknown: dict[str, int] = field(default_factory=dict)
-
-    @property
-    def coverage(self) -> float:
-        """Share of kernels whose cost formula is known, 0 to 1."""
-        return 1 - sum(self.unknown.values()) / self.kernels if self.kernels else 1.0
-
-    @property
-    def matmul_share(self) -> float:
-        """Share of the work inside matrix products, 0 to 1."""
-        return self.matmul_work / self.work if self.work else 0.0
-
-    @property
-    def parallelism(self) -> float:
-        """Kernels per dependent kernel: how many could run side by side on average."""
-        return self.kernels / self.span if self.span else 0.0
+from phalanx.profiling.traced import Trace as Trace
+from phalanx.profiling.traced import TraceWarning as TraceWarning
+from phalanx.profiling.traffic import Known, bytes_moved, dtype_name
 
 
 class Tracer(TorchDispatchMode):
@@ -93,23 +47,30 @@ class Tracer(TorchDispatchMode):
             orphan: it warns and counts as depending on everything before it.
         algorithm: decompose the fused kernels that hide a chain (recurrent layers, attention);
             otherwise trace as executed.
+        root: attribute kernels to the submodules of this module; it is known too.
+
+    Attributes:
+        graph: the kernels and what each waits for.
+        attribution: which module each belongs to.
     """
 
-    def __init__(self, *known: object, algorithm: bool = True) -> None:
+    supports_higher_order_operators = True
+
+    def __init__(
+        self, *known: object, algorithm: bool = True, root: nn.Module | None = None
+    ) -> None:
         super().__init__()
-        self._graph = Graph()
+        self.graph = Graph()
+        self.attribution = Attribution(root)
         self._algorithm = algorithm
-        self._shadows: dict[int, StorageShadow] = {}
+        self._storages = Storages(self.graph)
+        self._kernels = MetaKernels()
         self._control = GIVEN
         self._call, self._calls = -1, 0
-        self._kernels = self._syncs = self._work = self._matmul = self._bytes = 0
-        self._fused: Counter[str] = Counter()
-        self._orphans: Counter[str] = Counter()
-        self._unknown: Counter[str] = Counter()
         self._sources: list[str] = []
         self._stack = ExitStack()
-        for tensor in tensors_known_to(known):
-            self._give(tensor)
+        for tensor in tensors_known_to((known, root)):
+            self._give(tensor, made=False)
 
     # -- what a caller asks -------------------------------------------------------------------
 
@@ -129,52 +90,53 @@ class Tracer(TorchDispatchMode):
         if name not in self._sources:
             self._sources.append(name)
         mark = 1 << self._sources.index(name)
-        node = self._graph.mark(self._read(tensor, "source"), mark)
-        self._shadows[storage_key(tensor)].write(tensor, node)
+        ((_, shadow),) = self._storages.known([tensor], "source")
+        shadow.name(tensor, self.graph.mark(shadow.read(tensor), mark))
 
     def sources_of(self, value: object) -> frozenset[str]:
         """Names of the sources that the tensors in ``value`` depend on, through data or host."""
         marks = 0
-        for tensor in tensors_in(value):
-            for node in self._read(tensor, "sources_of"):
-                marks |= self._graph.marks[node]
+        for node in self._nodes(value, "sources_of"):
+            marks |= self.graph.marks[node]
         return frozenset(name for bit, name in enumerate(self._sources) if marks >> bit & 1)
 
     def depth_of(self, value: object) -> int:
         """Kernels on the longest chain that ends in a tensor of ``value``."""
-        nodes = [n for tensor in tensors_in(value) for n in self._read(tensor, "depth_of")]
-        return max((self._graph.depth[node] for node in nodes), default=0)
+        return max((self.graph.depth[n] for n in self._nodes(value, "depth_of")), default=0)
 
     def path_to(self, value: object) -> tuple[str, ...]:
         """The longest chain that ends in a tensor of ``value``, folded where it repeats."""
-        nodes = [n for tensor in tensors_in(value) for n in self._read(tensor, "path_to")]
-        return fold(self._graph.path(self._graph.deepest(nodes)))
+        return fold(self.graph.path(self.graph.deepest(self._nodes(value, "path_to"))))
 
     def result(self) -> Trace:
         """What has been traced so far."""
-        graph = self._graph
-        return Trace(
-            span=max(graph.depth),
-            scalar_span=max(graph.scalar),
-            call_span=max(graph.calls),
-            kernels=self._kernels,
-            work=self._work,
-            matmul_work=self._matmul,
-            bytes_moved=self._bytes,
-            path=fold(graph.path(graph.deepest(range(len(graph.depth))))),
-            syncs=self._syncs,
-            fused=dict(self._fused),
-            orphans=dict(self._orphans),
-            unknown=dict(self._unknown),
-        )
+        return Trace.of(self.graph, self._storages.orphans, self._storages.peak)
+
+    def kernels(self) -> list[Kernel]:
+        """All kernels in order, each with those that it waits for."""
+        names, paths = self.graph.name, self.attribution.paths
+        return [
+            Kernel(
+                names[node],
+                paths[facts.module],
+                "backward" if facts.backward else "forward",
+                facts.cost,
+                facts.bytes_moved,
+                facts.written,
+                facts.dtype,
+                reads,
+            )
+            for node, facts, reads in self.graph.edges()
+        ]
 
     # -- the mode -----------------------------------------------------------------------------
 
     def __enter__(self) -> Self:
         with ExitStack() as stack:
-            if self._algorithm:
-                stack.enter_context(as_algorithm())
-            stack.enter_context(_HostReads(self))
+            stack.enter_context(as_algorithm() if self._algorithm else fast_paths_kept())
+            stack.enter_context(without_compiling())
+            stack.enter_context(self.attribution.watch())
+            stack.enter_context(HostReads(self._host_read, self._give))
             super().__enter__()
             self._stack = stack.pop_all()
         return self
@@ -187,21 +149,16 @@ class Tracer(TorchDispatchMode):
     ) -> None:
         super().__exit__(kind, error, trace)
         self._stack.close()
-        if kind is None and self._orphans:
-            names = ", ".join(sorted(self._orphans))
-            warnings.warn(
-                f"{sum(self._orphans.values())} tensors of unknown origin ({names}) count as "
-                "depending on everything before them; pass what exists beforehand to the tracer.",
-                TraceWarning,
-                stacklevel=2,
-            )
-        if kind is None and self._unknown:
-            warnings.warn(
-                f"operators without a cost formula: {', '.join(sorted(self._unknown))}; each "
-                "counts as one kernel of depth 1 and no FLOPs.",
-                TraceWarning,
-                stacklevel=2,
-            )
+        if kind is None:
+            found = self.result()
+            for message in (found.about_orphans, found.about_unknown):
+                if message:
+                    warnings.warn(message, TraceWarning, stacklevel=2)
+
+    @classmethod
+    def _should_skip_dynamo(cls) -> bool:
+        # True would import the compiler and wrap each dispatch; nothing is compiled in here.
+        return False
 
     def __torch_dispatch__(
         self,
@@ -210,17 +167,34 @@ class Tracer(TorchDispatchMode):
         args: tuple[Any, ...] = (),
         kwargs: dict[str, Any] | None = None,
     ) -> Any:
+        if any(map(_wraps, types)):
+            return NotImplemented  # a wrapper: what it does with the tensors inside comes here too
         kwargs = kwargs or {}
+        if isinstance(func, HigherOrderOperator):
+            return self._run_whole(func, args, kwargs)
         operator = describe(func)
-        if operator.composite:  # inference mode hands these over whole
+        if operator.decomposes(args):  # inference mode hands these over whole
             with self._again():
-                return func.decompose(*args, **kwargs)
+                return operator.take_apart(args, kwargs)
         with torch._C.DisableTorchFunction():  # meta kernels are Python; what they read is no data
+            result, answer = self._kernels.run(func, operator, args, kwargs)
+            if operator.lifts:  # torch.tensor([1, 2]); a value read before was a host read
+                self._give(result)
+            elif operator.view:
+                self._record_view(operator, args, kwargs, result)
+            elif not operator.asks:
+                self._record(operator, args, kwargs, result, answer)
+        return result
+
+    def _run_whole(self, func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        # An operator that takes functions, such as flex_attention: a kernel of unknown cost.
+        with torch._C.DisableTorchFunction():
             result = func(*args, **kwargs)
-        if operator.lifts:  # torch.tensor([1, 2]); a value read from a tensor was a host read
-            self._give(result)
-        else:
-            self._record(operator, args, kwargs, result)
+            inputs = self._storages.known(tensors_in((args, kwargs)), func.name())
+            outs = [t for t in tensors_in(result) if self._storages.find(t) is None]
+            node = self._add(func.name(), inputs, outs, None, host=False)
+            for tensor in outs:
+                self._storages.add(tensor, node)
         return result
 
     @contextmanager
@@ -232,71 +206,93 @@ class Tracer(TorchDispatchMode):
             super().__exit__(None, None, None)
 
     def _record(
-        self, operator: Operator, args: tuple[Any, ...], kwargs: dict[str, Any], result: Any
+        self,
+        operator: Operator,
+        args: tuple[Any, ...],
+        kwargs: dict[str, Any],
+        result: Any,
+        answer: Answer | None,
     ) -> None:
-        inputs = operator.inputs(args, kwargs)
-        targets = operator.targets(args, kwargs)
-        outs = tensors_of(result)
-        # Every input is looked up, so that a view of a given tensor is known as one.
-        reads = [node for tensor in inputs for node in self._read(tensor, operator.name)]
-        fresh = [out for out in outs if storage_key(out) not in self._shadows]
-        host = operator.host_waits(args, kwargs)
-        if not (fresh or targets or host):
-            return  # a view
+        name, storages = operator.name, self._storages
+        inputs = self._storages.known(operator.inputs(args, kwargs), name)
+        targets = self._storages.known(operator.targets(args, kwargs), name)
         if operator.allocates:
-            for tensor in fresh:
+            for tensor in tensors_of(result):
+                storages.resized(tensor)
                 self._give(tensor)
             return
+        fresh = [out for out in tensors_of(result) if storages.find(out) is None]
+        host = operator.host_waits(args, kwargs)
+        if not (fresh or targets or host):
+            return  # nothing was computed
+        written = fresh or [tensor for tensor, _ in targets]
+        if answer is None:
+            cost = operator.cost(args, written)
+        else:
+            if not answer.cost:
+                answer.cost.append(operator.cost(args, written))
+            cost = answer.cost[0]
+        waits = 0
+        for tensor, shadow in targets:
+            waits = max(waits, shadow.waits(tensor))
+        node = self._add(name, inputs, written, cost, host, waits)
+        schedule = self.graph.schedule[node]
+        for tensor, shadow in inputs:
+            shadow.was_read(tensor, schedule)
+        for tensor, shadow in targets:
+            shadow.write(tensor, node, schedule)
+        for tensor in fresh:
+            storages.add(tensor, node)
+
+    def _add(
+        self,
+        name: str,
+        inputs: Known,
+        written: Sequence[Tensor],
+        cost: Cost | None,
+        host: bool,
+        waits: int = 0,
+    ) -> int:
+        reads = nodes_of(inputs)
         if self._control != GIVEN:
             reads.append(self._control)
-        written = fresh or targets
-        cost = operator.cost(args, written)
-        if cost is None:
-            self._unknown[operator.name] += 1
-            chain, scalar = 1, 1
-        else:
-            chain, scalar = cost.chain, cost.depth
-            self._matmul += cost.matmul
-            self._work += cost.matmul + cost.other
-            if chain > 1:
-                self._fused[operator.name] += 1
+        chain, scalar = (1, 1) if cost is None else (cost.chain, cost.depth)
         if not inputs:  # a constant is there before it is asked for
             chain = scalar = 0
-        self._kernels += 1
-        self._bytes += _bytes(operator.name, inputs, written)
-        node = self._graph.add(operator.name, reads, chain, scalar, self._call)
-        for tensor in targets:
-            self._shadow(tensor, operator.name).write(tensor, node)
-        for tensor in fresh:
-            self._shadows[storage_key(tensor)] = StorageShadow(tensor, node)
+        module, backward = self.attribution.place()
+        elements = 0
+        for tensor in written:
+            elements += tensor.numel()
+        dtype = dtype_name((written[0] if written else inputs[0][0]).dtype)
+        moved = bytes_moved(name, inputs, written)
+        facts = Facts(module, backward, cost, chain, scalar, moved, elements, dtype, host)
+        node = self.graph.add(name, reads, facts, self._call, waits)
         if host:
-            self._syncs += 1
             self._control = node
+        return node
 
-    def host_read(self, tensor: Tensor, name: str) -> None:
-        """The host reads ``tensor``: everything later depends on it."""
-        reads = [*self._read(tensor, name), self._control]
-        self._kernels += 1
-        self._syncs += 1
-        self._control = self._graph.add(name, reads, 1, 0, self._call)
+    def _record_view(
+        self, operator: Operator, args: tuple[Any, ...], kwargs: dict[str, Any], result: Any
+    ) -> None:
+        # An input is looked up so that its views are known; a result that shows other memory, such
+        # as the values of a sparse tensor, was written by what wrote the input.
+        inputs = self._storages.known(operator.inputs(args, kwargs), operator.name)
+        for out in tensors_of(result):
+            if self._storages.find(out) is None:
+                self._storages.add(out, self.graph.mark(nodes_of(inputs), 0), made=False)
 
-    def _give(self, tensor: Tensor) -> None:
-        self._shadows[storage_key(tensor)] = StorageShadow(tensor, self._control)
+    def _host_read(self, tensor: Tensor, name: str) -> None:
+        inputs = self._storages.known([tensor], name)
+        with torch._C.DisableTorchFunction():
+            node = self._add(name, inputs, [], Cost(), host=True)
+        inputs[0][1].was_read(tensor, self.graph.schedule[node])
 
-    def _read(self, tensor: Tensor, reader: str) -> list[int]:
-        return list(self._shadow(tensor, reader).read(tensor))
+    def _give(self, tensor: Tensor, made: bool = True) -> None:
+        if self._storages.find(tensor) is None:
+            self._storages.add(tensor, self._control, made)
 
-    def _shadow(self, tensor: Tensor, reader: str) -> StorageShadow:
-        key = storage_key(tensor)
-        shadow = self._shadows.get(key)
-        if shadow is None:
-            node = GIVEN
-            if not isinstance(tensor, torch.nn.Parameter):
-                shape = ", ".join(str(size) for size in tensor.shape)
-                self._orphans[f"{reader}({shape}) {str(tensor.dtype).removeprefix('torch.')}"] += 1
-                node = self._graph.join("unknown origin")
-            shadow = self._shadows[key] = StorageShadow(tensor, node)
-        return shadow
+    def _nodes(self, value: object, reader: str) -> list[int]:
+        return nodes_of(self._storages.known(tensors_in(value), reader))
 
 
 def trace(fn: Callable[..., object], *args: Any, **kwargs: Any) -> Trace:
@@ -309,34 +305,7 @@ def trace(fn: Callable[..., object], *args: Any, **kwargs: Any) -> Trace:
     return tracer.result()
 
 
-class _HostReads(TorchFunctionMode):
-    """Catches the ways in which data leaves torch unseen by dispatch."""
-
-    _NAMES = frozenset({"tolist", "numpy", "__array__", "__dlpack__", "data_ptr"})
-
-    def __init__(self, tracer: Tracer) -> None:
-        super().__init__()
-        self._tracer = tracer
-
-    def __torch_function__(
-        self,
-        func: Any,
-        types: Any,
-        args: tuple[Any, ...] = (),
-        kwargs: dict[str, Any] | None = None,
-    ) -> Any:
-        if getattr(func, "__name__", "") in self._NAMES and args and isinstance(args[0], Tensor):
-            self._tracer.host_read(args[0], func.__name__)
-        return func(*args, **(kwargs or {}))
-
-
-def _bytes(name: str, inputs: list[Tensor], written: list[Tensor]) -> int:
-    moved = sum(out.numel() * out.element_size() for out in written)
-    if name in GATHERS:
-        table, *indices = inputs
-        picked = written[0].numel() * table.element_size()
-        return moved + picked + sum(i.numel() * i.element_size() for i in indices)
-    for tensor in inputs:  # an expanded tensor is no larger than its storage
-        size = tensor.numel() * tensor.element_size()
-        moved += min(size, tensor.untyped_storage().nbytes())
-    return moved
+@cache
+def _wraps(kind: type[Tensor]) -> bool:
+    own = kind.__torch_dispatch__ is not Tensor.__torch_dispatch__
+    return own and not issubclass(kind, FakeTensor)
