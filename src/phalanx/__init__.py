@@ -17,6 +17,9 @@ if TYPE_CHECKING:
     from phalanx.inference.generate import generate as generate
     from phalanx.models import build as build
     from phalanx.models import preset as preset
+    from phalanx.profiling.profile import profile as profile
+    from phalanx.profiling.recording import record as record
+    from phalanx.profiling.results import Profile as Profile
     from phalanx.rows import Rows as Rows
     from phalanx.runs import load as load
 
@@ -25,6 +28,7 @@ __version__ = "0.1.0"
 _NAMES = {
     "ModelConfig": "phalanx.config",
     "PhalanxError": "phalanx.errors",
+    "Profile": "phalanx.profiling.results",
     "Rows": "phalanx.rows",
     "UsageError": "phalanx.errors",
     "build": "phalanx.models",
@@ -32,12 +36,15 @@ _NAMES = {
     "generate": "phalanx.inference.generate",
     "load": "phalanx.runs",
     "preset": "phalanx.models",
+    "profile": "phalanx.profiling.profile",
+    "record": "phalanx.profiling.recording",
 }
 _PACKAGES = ("data", "inference", "interop", "mixers", "models", "profiling", "tasks", "training")
 
 __all__ = [
     "ModelConfig",
     "PhalanxError",
+    "Profile",
     "Rows",
     "UsageError",
     "__version__",
@@ -51,7 +58,9 @@ __all__ = [
     "mixers",
     "models",
     "preset",
+    "profile",
     "profiling",
+    "record",
     "tasks",
     "training",
 ]

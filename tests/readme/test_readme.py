@@ -18,11 +18,13 @@ def blocks(name: str, language: str) -> list[str]:
 
 
 def brief(words: list[str]) -> list[str]:
-    """The same command, made short: fewer steps, and structure alone."""
+    """The same command, made short: fewer steps, small lengths, and structure alone."""
     if words[0] == "train" and "--resume" not in words:
         return [*words, "--train.steps", "3", "--model.width", "32", "--model.layers", "1"]
     if words[0] == "compare":
         return [*words, "--only", "structure", "--size", "5000"]
+    if words[0] == "profile":
+        return [*words, "--no-predict", "--mode", "forward", "--seq-len", "4,6,8,10"]
     if words[0] == "generate":
         return [*words, "--max-new-tokens", "4"]
     return words

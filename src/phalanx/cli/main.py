@@ -28,6 +28,7 @@ VERBS = {
     "plot": "Draw the curves of runs.",
     "data": "Look at text before anything is trained on it.",
     "compare": "Compare architectures: what is parallel by structure, and what is fast here.",
+    "profile": "Say how parallel a model is, and which chain of operations sets the limit.",
     "doctor": "Show what this machine offers, and what that means.",
 }
 OPTIONS = ("--help", "-h", "--version")

@@ -1,0 +1,1 @@
+"""What a profile looks like: tables for a terminal, and one page of HTML."""

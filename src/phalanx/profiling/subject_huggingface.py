@@ -1,0 +1,209 @@
+"""Subjects of ``hf:DIR``: a directory with the config.json of a Hugging Face model.
+
+Only the configuration is read, never the network, and no code that came with the model is run.
+"""
+
+import copy
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from phalanx.errors import PhalanxError, UsageError
+from phalanx.profiling.answers import output_of
+from phalanx.profiling.blame import blame
+from phalanx.profiling.decoding import Driver, Undecodable
+from phalanx.profiling.examples import Example
+from phalanx.profiling.origins import tensors_in
+from phalanx.profiling.subject_modules import subject_of
+from phalanx.profiling.subjects import Inputs, Subject, seeded
+
+HUGGINGFACE = "hf:"
+LENGTH = 512
+_CACHES = ("past_key_values", "cache_params", "state")  # what models call what they carry
+
+
+def huggingface_subject(word: str) -> Subject:
+    """The subject of ``hf:DIR``, with fresh weights.
+
+    Raises:
+        UsageError: transformers is not installed, or DIR holds no configuration that it knows.
+        PhalanxError: the model cannot be built, or does not run on ids.
+    """
+    path = Path(word.removeprefix(HUGGINGFACE))
+    if not (path / "config.json").is_file():
+        raise UsageError(
+            f"{word}: {path} holds no config.json. Expected a directory of a Hugging Face model "
+            "on this machine; nothing is downloaded."
+        )
+    try:
+        import transformers
+    except ImportError:
+        raise UsageError(
+            f"{word} needs transformers. Install it with: pip install 'phalanx[interop]'."
+        ) from None
+    try:
+        config = transformers.AutoConfig.from_pretrained(
+            str(path), local_files_only=True, trust_remote_code=False
+        )
+    except Exception as error:
+        raise UsageError(
+            f"{path / 'config.json'}: transformers {transformers.__version__} does not read it: "
+            f"{type(error).__name__}: {' '.join(str(error).split())[:300]}"
+        ) from None
+    return config_subject(word, config)
+
+
+def config_subject(name: str, config: Any) -> Subject:
+    """The subject of a configuration of transformers; its class is the one that it names.
+
+    Raises:
+        PhalanxError: the model cannot be built, or does not run on ids.
+    """
+    text = config.get_text_config()
+    vocabulary = getattr(text, "vocab_size", None)
+    if not vocabulary:
+        raise UsageError(
+            f"{name}: a {config.model_type} has no vocabulary of tokens. Expected a model of text; "
+            "others can be profiled in Python, with example inputs."
+        )
+
+    def make(device: str) -> nn.Module:
+        try:
+            with seeded(), torch.device("meta" if device == "meta" else "cpu"):
+                made: nn.Module = _built(config).to(device)
+                return made
+        except Exception as error:
+            raise PhalanxError(f"{name}: the model cannot be built: {blame(error)}.") from error
+
+    module: Any = make("meta")
+    context = getattr(text, "max_position_embeddings", None) or getattr(text, "n_positions", None)
+    length = min(LENGTH, context or LENGTH)
+    generator = torch.Generator().manual_seed(0)
+    ids_BT = torch.randint(vocabulary, (1, length), generator=generator)
+    inputs: dict[str, Any] = {"input_ids": ids_BT}
+    both = bool(getattr(config, "is_encoder_decoder", False))
+    if both:
+        inputs["decoder_input_ids"] = ids_BT.roll(1, 1)
+    said = ["weights are fresh: only the configuration is read."]
+    if both:
+        said.append("the source and the target have the same length.")
+
+    def subject(inputs: dict[str, Any], *more: str) -> Subject:
+        example = Example.of(inputs, 1)
+        return subject_of(
+            name,
+            make,
+            example,
+            driver=_driver(module, both, example),
+            context=context,
+            causal=False if both else module.can_generate() or None,
+            said=(*said, *more),
+        )
+
+    if not hasattr(text, "use_cache"):
+        return subject(inputs)
+    try:
+        made = subject({**inputs, "use_cache": False})
+        why = made.why_not_meta
+    except PhalanxError:
+        why = "it is too large for real tensors"
+    if not why:
+        return made
+    # Without a cache some models look whether several documents are packed, which meta cannot
+    # tell; with one they do not ask.
+    return subject(
+        {**inputs, "use_cache": True},
+        "passes fill a cache of keys and values, as the model does unless told otherwise: one "
+        "copy of each a layer.",
+    )
+
+
+def _built(config: Any) -> Any:
+    import transformers
+
+    for name in config.architectures or ():
+        kind = getattr(transformers, name, None)
+        if kind is not None:
+            return kind(config)
+    return transformers.AutoModel.from_config(config, trust_remote_code=False)
+
+
+def _driver(module: Any, both: bool, example: Example) -> Driver | Undecodable:
+    if not module.can_generate():
+        return Undecodable(
+            f"{type(module).__name__} gives no scores of a next token; for a decoder name the "
+            "class with them in config.json (architectures)."
+        )
+    return HuggingFaceSteps(example, both)
+
+
+@dataclass(frozen=True)
+class HuggingFaceSteps:
+    """A model of transformers that generates: its own cache carried, whatever that holds."""
+
+    example: Example
+    both: bool
+    cached: bool = True
+
+    @property
+    def says(self) -> tuple[str, ...]:
+        """What is there beforehand."""
+        if not self.both:
+            return ()
+        return (
+            "decode: the source is as long as the context, and the encoder has read it before.",
+        )
+
+    def no_gradients(self) -> AbstractContextManager[Any]:
+        """No gradients, as in its ``generate``."""
+        return torch.no_grad()
+
+    def start(
+        self, module: Any, batch: int, context: int, device: str, *, room: int = 0
+    ) -> tuple[Tensor, Any]:
+        """The last id of the prompt, and the cache after the others."""
+        given = self.example.resized(batch, context, device)
+        ids_BT = given.kwargs["decoder_input_ids" if self.both else "input_ids"]
+        beforehand: dict[str, Any] = {}
+        if self.both:
+            beforehand["encoder_outputs"] = module.get_encoder()(given.kwargs["input_ids"])
+        if context == 1:
+            return ids_BT[:, -1], beforehand
+        answer = self._run(module, ids_BT[:, :-1], beforehand)
+        return ids_BT[:, -1], {**beforehand, **_carried(answer)}
+
+    def step(self, module: nn.Module, token: Tensor, state: Any) -> tuple[Tensor, Any]:
+        """The likeliest next id."""
+        answer = self._run(module, token[:, None], _apart(state))
+        return output_of(answer)[:, -1].argmax(-1), {**state, **_carried(answer)}
+
+    def state_bytes(self, state: Any) -> int:
+        """Of the cache, and of the encoder's outputs where there are any."""
+        held = {id(t): t.numel() * t.element_size() for t in tensors_in(list(state.values()))}
+        return sum(held.values())
+
+    def _run(self, module: nn.Module, ids_BT: Tensor, state: dict[str, Any]) -> Any:
+        name = "decoder_input_ids" if self.both else "input_ids"
+        return Inputs((), {name: ids_BT, "use_cache": True, **state}).into(module)
+
+
+def _carried(answer: Any) -> dict[str, Any]:
+    found = {name: getattr(answer, name, None) for name in _CACHES}
+    return {name: value for name, value in found.items() if value is not None}
+
+
+def _apart(value: Any) -> Any:
+    """The same tensors in containers of their own: a cache that is appended to stays as it was."""
+    if isinstance(value, dict):
+        return type(value)((key, _apart(part)) for key, part in value.items())
+    if isinstance(value, list):
+        return [_apart(part) for part in value]
+    if hasattr(value, "__dict__") and not isinstance(value, (Tensor, type)):
+        new = copy.copy(value)
+        vars(new).update({key: _apart(part) for key, part in vars(value).items()})
+        return new
+    return value
