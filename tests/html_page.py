@@ -2,7 +2,7 @@
 
 from html.parser import HTMLParser
 
-VOID = {"meta", "link", "input", "img", "br", "hr"}
+VOID = {"meta", "link", "input", "img", "br", "hr", "wbr"}
 
 
 class Page(HTMLParser):
@@ -14,11 +14,13 @@ class Page(HTMLParser):
         self.open: list[str] = []
         self.scripts: list[tuple[dict[str, str | None], str]] = []
         self.words: list[str] = []
+        self.joined = False
         self.feed(html)
         self.close()
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         self.elements.append((tag, dict(attrs)))
+        self.joined = tag == "wbr"  # a place to break a word, which is one word in the text
         if tag not in VOID:
             self.open.append(tag)
         if tag == "script":
@@ -35,7 +37,11 @@ class Page(HTMLParser):
             attributes, text = self.scripts[-1]
             self.scripts[-1] = (attributes, text + data)
         elif self.open and self.open[-1] != "style":
-            self.words.append(data)
+            if self.joined:
+                self.words[-1] += data
+            else:
+                self.words.append(data)
+        self.joined = False
 
     def text(self) -> str:
         return " ".join(" ".join(self.words).split())

@@ -34,6 +34,60 @@ class Odd(nn.Module):
 
 def fails(batch=1, seq_len=16):
     return Odd(), torch.randn(batch, seq_len, 4)
+
+def needs(width):
+    return nn.Linear(4, width), torch.randn(1, 8, 4)
+
+def ends():
+    raise SystemExit(0)
+
+def strings():
+    return nn.Linear(4, 4), "to be"
+
+class Says(nn.Module):
+    def forward(self, x):
+        return "x"
+
+def says():
+    return Says(), torch.randn(1, 8, 4)
+
+def scripted():
+    return torch.jit.script(nn.Linear(4, 4)), torch.randn(1, 8, 4)
+
+def speaks(batch=1, seq_len=16):
+    print("here I am")
+    return build(batch, seq_len)
+
+class Pooled(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.scores = nn.Linear(4, 3)
+
+    def forward(self, x):
+        return self.scores(x.mean(1))
+
+def pooled(batch=1, seq_len=16):
+    return Pooled(), torch.randn(batch, seq_len, 4)
+
+class OneWay(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx, x):
+        return x + 1
+
+    @staticmethod
+    def backward(ctx, gradient):
+        raise NotImplementedError("one way")
+
+class Unlearnable(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.map = nn.Linear(4, 4)
+
+    def forward(self, x):
+        return OneWay.apply(self.map(x))
+
+def unlearnable(batch=1, seq_len=16):
+    return Unlearnable(), torch.randn(batch, seq_len, 4)
 """
 
 SHORT = ["--seq-len", "4,8,12,16", "--no-predict"]
@@ -71,6 +125,7 @@ def module(tmp_path: Path) -> str:
         (["lstm", "--budget", "60"], "--budget 60 is for --measure"),
         (["lstm", "--measure", "--budget", "soon"], "budget 'soon'"),
         (["lstm", "--html", "."], "is a directory"),
+        (["lstm", "--what-if", "threads=100000"], "--what-if threads=100000: this machine has"),
         (["gpt2", "--seq-len", "2048", "--no-predict"], "1 to 1024 positions"),
     ],
 )
@@ -112,6 +167,11 @@ def test_a_page_that_cannot_be_written_is_refused_first(module: str, capsys: Cap
         ("raises", 1, "KeyError"),
         ("nothing", 2, "NoneType"),
         ("fails", 1, "mine.py"),
+        ("needs", 2, "needs: the function needs width."),
+        ("ends", 1, "ends: its code ended the program: sys.exit(0)."),
+        ("strings", 2, "mine.py:strings: example_inputs: given str"),
+        ("says", 2, "mine.py:says: the module returned str"),
+        ("scripted", 2, "whose kernels run outside Python"),
     ],
 )
 def test_what_is_wrong_with_a_file_is_said(
@@ -199,6 +259,48 @@ def test_one_that_fails_leaves_the_others(module: str, capsys: Capture) -> None:
     assert [one["kind"] for one in found["profiles"]] == ["Sequential"]
     assert "lstn" in found["failed"]
     assert "Did you mean 'lstm'?" in err
+
+
+def test_one_that_fails_in_any_way_leaves_the_others(
+    module: str, capsys: Capture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    do = Work._do
+
+    def broken(self: Work, target: str) -> None:
+        if target == "lstm":
+            raise ZeroDivisionError("a defect of ours")
+        do(self, target)
+
+    monkeypatch.setattr(Work, "_do", broken)
+    words = ["lstm", f"{module}:ends", f"{module}:build", *SHORT, "--mode", "forward", "--json"]
+    assert main(["profile", *words]) == 1
+    found = json.loads(capsys.readouterr().out)
+    assert [one["kind"] for one in found["profiles"]] == ["Sequential"]
+    assert "ZeroDivisionError: a defect of ours" in found["failed"]["lstm"]
+    assert "sys.exit(0)" in found["failed"][f"{module}:ends"]
+
+
+def test_what_the_code_prints_is_not_among_the_results(module: str, capsys: Capture) -> None:
+    words = [f"{module}:speaks", *SHORT, "--mode", "forward", "--json"]
+    assert main(["profile", *words]) == 0
+    out, err = capsys.readouterr()
+    assert list(json.loads(out)) == ["profiles", "failed"]
+    assert "here I am" in err
+
+
+def test_an_output_that_is_pooled_has_a_map_of_one_column(module: str, capsys: Capture) -> None:
+    assert main(["profile", f"{module}:pooled", *SHORT, "--mode", "forward"]) == 0
+    text = capsys.readouterr().out
+    assert "Kernels from input position" in text
+    assert len(text.split("Kernels from input position")[1].splitlines()[2].split()) == 2
+
+
+def test_a_pass_that_fails_leaves_the_other_passes(module: str, capsys: Capture) -> None:
+    assert main(["profile", f"{module}:unlearnable", *SHORT, "--json"]) == 0
+    (found,) = json.loads(capsys.readouterr().out)["profiles"]
+    assert list(found["passes"]) == ["forward"]
+    assert any(said.startswith("train: left out:") for said in found["assumptions"])
+    assert main(["profile", f"{module}:unlearnable", *SHORT, "--mode", "train"]) == 1
 
 
 def test_decoding_of_what_does_not_decode_is_refused_with_why(module: str, capsys: Capture) -> None:

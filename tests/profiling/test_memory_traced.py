@@ -1,5 +1,7 @@
 """Memory under a trace: the order that using it again imposes, bytes alive, small shadows."""
 
+from types import BuiltinMethodType
+
 import pytest
 import torch
 from torch import Tensor, nn
@@ -135,6 +137,15 @@ def test_freed_storages_are_forgotten() -> None:
     assert storages.live == 40
     del view
     assert (storages.live, storages.peak) == (0, 40)
+
+
+def test_a_freed_storage_runs_no_python() -> None:
+    # Ctrl-C that arrives while the callback of a weak reference runs Python would be lost.
+    storages = Storages(Graph())
+    y = torch.ones(3)
+    storages.add(y, GIVEN)
+    (watch,) = storages._watches.values()
+    assert isinstance(watch.__callback__, BuiltinMethodType)
 
 
 def test_a_storage_that_grows_counts_with_its_new_size() -> None:

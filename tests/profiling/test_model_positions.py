@@ -7,6 +7,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812
 
 from phalanx.profiling import positions as module
+from phalanx.profiling.fake import without_zeros
 from phalanx.profiling.paths import Paths
 from phalanx.profiling.positions import positions
 
@@ -132,7 +133,7 @@ def test_another_number_of_positions_has_no_distances() -> None:
 
 def test_disagreement_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
     weight = nn.Parameter(torch.zeros(1))  # a path that carries a number that is zero just now
-    found = positions(lambda x: x + weight * x.flip(1), _vectors(4), at=None)
+    found = positions(lambda x: x.cumsum(1) + weight * x.flip(1), _vectors(4), at=None)
     assert (found.causal_by_shadow, found.causal_by_gradient) == (False, True)
     assert "is not causal" in found.why_not
 
@@ -143,3 +144,40 @@ def test_disagreement_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "paths", blind)
     missed = positions(lambda x: x.cumsum(1), _vectors(4), at=None)
     assert "6 pairs" in missed.why_not
+
+
+def test_weights_of_zero_say_nothing_of_causality() -> None:
+    layer = nn.TransformerEncoderLayer(8, 2, 16, batch_first=True, norm_first=True).eval()
+    nn.init.zeros_(layer.self_attn.out_proj.weight)
+    found = positions(layer, _vectors(6, 8), at=None)
+    assert (found.causal_by_shadow, found.causal_by_gradient) == (False, None)
+    assert "gradients say nothing of causality" in found.why_not
+    disturbed, count = without_zeros(layer)
+    assert count == 1
+    assert not layer.self_attn.out_proj.weight.any()
+    assert positions(disturbed, _vectors(6, 8), at=None).causal_by_gradient is False
+
+
+def test_positions_that_do_not_meet_are_causal_by_zero_gradients() -> None:
+    found = positions(nn.Linear(6, 6), _vectors(6), at=None)
+    assert (found.causal_by_shadow, found.causal_by_gradient) == (True, True)
+    assert found.receptive_field == 0
+    assert found.why_not == ""
+
+
+def test_a_module_that_gives_positions_first_cannot_stand_for_the_input() -> None:
+    class PositionsFirst(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.tokens = nn.Embedding(20, 8)
+            self.mix = nn.MultiheadAttention(8, 2)
+
+        def forward(self, ids_BT: Tensor) -> Tensor:
+            x_TBD = self.tokens(ids_BT.T)
+            y_TBD: Tensor = self.mix(x_TBD, x_TBD, x_TBD)[0]
+            return y_TBD.transpose(0, 1)
+
+    model = PositionsFirst()
+    found = positions(model, torch.randint(20, (1, 12)), at=model.tokens)
+    assert (found.causal_by_shadow, found.causal_by_gradient) == (None, None)
+    assert "no gradients: `at` gave (12, 1, 8)" in found.why_not

@@ -1,6 +1,7 @@
 """What a trace cannot follow is said, and what hides kernels is opened; never a silent zero."""
 
 import copy
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -162,3 +163,27 @@ def test_meta_kernels_from_memory_are_those_of_torch() -> None:
     with Tracer():
         remembered = pieces("meta")
     assert remembered == pieces("cpu")
+
+
+EMPTY = torch.ones(0)
+
+
+@pytest.mark.parametrize(
+    ("fn", "kernels"),
+    [
+        (lambda x: x[:, [-2, 0]], ["index"]),
+        (lambda x: x[[1]], ["index"]),
+        (lambda x: x + torch.as_tensor([1.0, 2.0, 3.0], device=x.device), ["add"]),
+        (lambda x: x + x.new_tensor([1.0, 2.0, 3.0]), ["add"]),
+        (lambda x: torch.cat([EMPTY.to(x.device), x.flatten()]), ["cat"]),
+    ],
+)
+@pytest.mark.parametrize("device", ["cpu", "meta"])
+def test_python_lists_and_empty_tensors_come_from_nowhere(
+    fn: Callable[[Tensor], Tensor], kernels: list[str], device: str
+) -> None:
+    x = torch.ones(2, 3, device=device)
+    with Tracer(x) as tracer:
+        fn(x)
+    assert [k.name for k in tracer.kernels() if k.name != "_to_copy"] == kernels
+    assert tracer.result().orphans == {}

@@ -9,6 +9,7 @@ import pytest
 import torch
 from plain_models import PlainGPT, gpt_forward_flops
 from torch import Tensor, nn
+from torch.nn import functional as F  # noqa: N812
 
 import phalanx
 from phalanx.errors import PhalanxError, UsageError
@@ -131,8 +132,8 @@ def test_all_modes_of_a_small_model() -> None:
     assert reach.receptive_field == reach.length - 1
     assert json.loads(found.to_json())["passes"]["train"]["length"] == 32
     text = "\n".join(found.findings)
-    assert "training has a chain that does not grow with T" in text
-    assert "decoding is serial: each traced token needs the one before it" in text
+    assert "Training pass: not serial, its chain does not grow with T." in text
+    assert "One token: waits for the one before it; costs more with a longer context." in text
 
 
 def test_a_serial_model_says_what_sets_its_span() -> None:
@@ -146,11 +147,12 @@ def test_a_serial_model_says_what_sets_its_span() -> None:
     assert train.laws.element_depth is not None
     assert train.laws.element_depth.slope < 0.6 * train.laws.span.slope
     first, second, *_ = found.findings
-    assert first.startswith("training is serial in T: each added position adds")
-    assert second.startswith("training: 1 (LSTM) sets the span")
-    assert f"of the {train.algorithm.span:,} kernels" in second
+    assert first == "Training pass: serial in T, 30 dependent kernels for each position."
+    assert second.startswith("Training pass: 1 (LSTM) sets the span")
+    assert f"of {train.algorithm.span:,} dependent kernels" in second
     assert "wavefront" in " ".join(found.findings)
-    assert found.findings[-1].startswith("to try")
+    assert found.findings[-1].startswith("To try")
+    assert len(found.findings) <= 6
     executed = train.executed
     assert executed is not None
     assert executed.kernels < 0.1 * train.algorithm.kernels
@@ -321,3 +323,48 @@ def test_useful_work_of_a_law() -> None:
     assert useful.quadratic == work.quadratic / 2
     assert useful.linear == work.linear + Fraction(work.quadratic, 2)
     assert useful.points[-1] == (32, found.useful_work)
+
+
+class PaddedToPowersOfTwo(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.mix = nn.Linear(4, 4, bias=False)
+
+    def forward(self, x_BTD: Tensor) -> Tensor:
+        length = x_BTD.shape[1]
+        padded = 1 << (length - 1).bit_length()
+        y_BTD: Tensor = self.mix(F.pad(x_BTD, (0, 0, 0, padded - length)))
+        return y_BTD[:, :length]
+
+
+def test_work_that_grows_in_steps_is_no_law_at_round_lengths_alone() -> None:
+    x_BTD = torch.ones(1, 64, 4)
+    found = phalanx.profile(PaddedToPowersOfTwo(), x_BTD, "forward", hops=False)
+    assert str(found.passes["forward"].laws.work) == "32T"
+    (said,) = [sentence for sentence in found.assumptions if "in steps" in sentence]
+    assert "at T = 11 the work is 512, +45.45% off it" in said
+    honest = phalanx.profile(nn.Linear(4, 4), x_BTD, "forward", hops=False)
+    assert not any("in steps" in sentence for sentence in honest.assumptions)
+
+
+@pytest.mark.parametrize("name", ["transformer", "mingru", "lstm"])
+def test_a_decoded_token_is_told_by_module(name: str) -> None:
+    (subject,) = subjects_from([name], size=100_000)
+    made = profile_subject(subject, "decode", lengths=[8], hops=False)
+    found = made.passes["decode"]
+    assert found.algorithm.kernels - found.tree.figures.kernels == 1  # the choice of the token
+    assert "decode: steps run in inference mode." in made.assumptions
+    mixers = [node for path, node in found.tree.walk() if path.endswith(".mixer")]
+    assert mixers
+    assert all(node.figures.kernels for node in mixers)
+    assert [step.module for step in found.path if not step.module][1:] == []
+
+
+@pytest.mark.parametrize("name", ["transformer", "mingru"])
+def test_weights_that_begin_at_zero_do_not_hide_distance(name: str) -> None:
+    (subject,) = subjects_from([name], size=100_000)
+    found = profile_subject(subject, "forward", lengths=[8])
+    assert found.positions is not None
+    assert found.positions.causal_by_gradient
+    assert min(found.positions.gradient_by_distance) > 0
+    assert any("weights that are all zero" in sentence for sentence in found.assumptions)

@@ -14,7 +14,7 @@ from phalanx.profiling.decoding import RecurrentSteps, WholePrefix
 from phalanx.profiling.executed import executed_kernels
 from phalanx.profiling.subject_modules import module_subject
 from phalanx.profiling.subjects import Subject, subjects_from
-from phalanx.profiling.trace import trace
+from phalanx.profiling.trace import Tracer, trace
 
 
 class Recurrent(nn.Module):
@@ -371,3 +371,43 @@ def test_a_length_beyond_the_context() -> None:
         gpt2.call("forward", 1, 1025, "meta")
     (longer,) = subjects_from(["transformer"], longest=4096)
     assert longer.context == 4096
+
+
+class Detached(nn.Module):
+    """Causal but for a scale of all positions that no gradient passes through."""
+
+    def __init__(self, ahead: bool) -> None:
+        super().__init__()
+        self.ahead = ahead
+        self.tokens = nn.Embedding(9, 6)
+        self.mix = nn.GRU(6, 6, batch_first=True)
+        self.head = nn.Linear(6, 9)
+
+    def forward(self, ids_BT: Tensor) -> Tensor:
+        x_BTD = self.tokens(ids_BT)
+        if self.ahead:
+            x_BTD = x_BTD / x_BTD.detach().abs().sum((1, 2), keepdim=True)
+        scores_BTV: Tensor = self.head(self.mix(x_BTD)[0])
+        return scores_BTV
+
+
+@pytest.mark.parametrize("ahead", [True, False])
+def test_what_later_inputs_change_without_a_gradient_is_not_causal(ahead: bool) -> None:
+    torch.manual_seed(0)
+    subject = module_subject(Detached(ahead), torch.randint(9, (1, 8)))
+    assert subject.causal is not ahead
+    assert subject.decodes == (None if ahead else "uncached")
+
+
+def test_one_tensor_given_as_query_key_and_value_stays_one() -> None:
+    layer = nn.MultiheadAttention(8, 2, batch_first=True)
+    x = torch.ones(1, 8, 8)
+    subject = module_subject(layer, (x, x, x))
+    (query, key, value), _ = subject.inputs(2, 16)
+    assert query is key is value
+    frozen = module_subject(layer.requires_grad_(False), (x, x, x))
+    with Tracer(call := frozen.call("train", 2, 16, "meta")) as tracer:
+        call()
+    # One product projects all three; three would if the layer took them for different ones.
+    names = [k.name for k in tracer.kernels() if k.phase == "forward"]
+    assert sum(name in {"mm", "bmm", "addmm"} for name in names) == 4  # scores, values, the output

@@ -87,7 +87,7 @@ def test_an_encoder_and_decoder(tmp_path: Path) -> None:
     found = profile_subject(subject_of("t5", tmp_path), "all", lengths=(4, 8, 12, 16), hops=False)
     assert found.passes["decode"].cached
     assert any("the encoder has read it before" in said for said in found.assumptions)
-    assert "decoding is serial: each traced token needs the one before it." in found.findings
+    assert "One token: waits for the one before it" in found.findings[0]
 
 
 def test_what_is_missing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -97,9 +97,25 @@ def test_what_is_missing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Non
     (tmp_path / "config.json").write_text("{")
     with pytest.raises(UsageError, match="does not read it"):
         subjects_from([f"hf:{tmp_path}"])
+    (tmp_path / "config.json").write_text(
+        '{"model_type": "of_tomorrow", "auto_map": {"AutoConfig": "configuration_x.Config"}}'
+    )
+    with pytest.raises(UsageError, match="code of its own, which is not run"):
+        subjects_from([f"hf:{tmp_path}"])
     transformers.ViTConfig().save_pretrained(tmp_path)
     with pytest.raises(UsageError, match="no vocabulary of tokens"):
         subjects_from([f"hf:{tmp_path}"])
     monkeypatch.setitem(sys.modules, "transformers", None)
-    with pytest.raises(UsageError, match=r"pip install 'phalanx\[interop\]'"):
+    with pytest.raises(UsageError, match=r"pip install 'phalanx\[huggingface\]'"):
         subjects_from([f"hf:{tmp_path}"])
+
+
+@pytest.mark.parametrize("named", ["pipeline", "BertModel", "Nonesuch"])
+def test_only_a_model_of_its_configuration_is_taken_by_name(named: str, tmp_path: Path) -> None:
+    config = transformers.GPT2Config(
+        n_layer=1, n_embd=8, n_head=2, vocab_size=11, architectures=[named]
+    )
+    config.save_pretrained(tmp_path)
+    (subject,) = subjects_from([f"hf:{tmp_path / 'config.json'}"])
+    assert subject.kind == "GPT2Model"
+    assert any(f"config.json names {named}" in said for said in subject.assumptions)

@@ -150,3 +150,14 @@ def test_bytes_and_matmul_share() -> None:
     assert trace(lambda: x.T.contiguous()).work == 0
     found = trace(lambda: torch.mm(x, x.T).relu())
     assert (found.matmul_work, found.work) == (2 * 8 * 8 * 16, 2 * 8 * 8 * 16 + 64)
+
+
+def test_rows_that_land_on_one_row_are_summed_in_a_tree_over_rows() -> None:
+    # 32 ids at worst hit one row: five rounds, however wide the rows are.
+    table = torch.ones(10, 64, requires_grad=True)
+    ids = torch.zeros(32, dtype=torch.int64)
+    rows = torch.nn.functional.embedding(ids, table)
+    with Tracer(ids, table, rows, grown := torch.ones(32, 64)) as tracer:
+        torch.autograd.grad(rows, table, grown)
+    found = tracer.result()
+    assert (found.kernels, found.scalar_span, found.work) == (1, 5, 32 * 64)

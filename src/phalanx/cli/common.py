@@ -14,6 +14,8 @@ from cyclopts import Parameter, Token, convert
 from phalanx.errors import UsageError
 from phalanx.jsonable import finite
 
+TERMINATED = 143  # the exit code after SIGTERM, and of the SystemExit that it becomes
+
 Device = Annotated[str, Parameter(help="Where to compute: auto, cpu or cuda.")]
 Json = Annotated[
     bool, Parameter(help="Print data as JSON on stdout; all else goes to stderr.", negative=())

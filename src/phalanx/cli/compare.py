@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import Parameter
 
-from phalanx.cli.common import Device, Json, Seed, note
+from phalanx.cli.common import TERMINATED, Device, Json, Seed, note
 from phalanx.errors import UsageError
 
 if TYPE_CHECKING:
@@ -69,7 +69,6 @@ def compare(
     """
     if only not in (None, "structure"):
         raise UsageError(f"--only {only}: expected `structure`.")
-    from phalanx.cli.main import TERMINATED
     from phalanx.comparison.budget import parse_seconds
     from phalanx.comparison.record import Request
     from phalanx.comparison.report.language import catalogue

@@ -15,10 +15,10 @@ from types import FrameType
 from cyclopts import App, CycloptsError, Group, Parameter
 
 from phalanx import __version__
-from phalanx.cli.common import convert_strictly, split_overrides
+from phalanx.cli.common import TERMINATED, convert_strictly, split_overrides
 from phalanx.errors import PhalanxError, UsageError, did_you_mean
 
-FAILURE, INTERRUPTED, TERMINATED = 1, 130, 143
+FAILURE, INTERRUPTED = 1, 130
 
 VERBS = {
     "train": "Train a model on text.",

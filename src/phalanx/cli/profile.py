@@ -1,11 +1,14 @@
 """``phalanx profile``: work, span and parallelism of any sequence model, and what sets them."""
 
 import json as json_text
+import os
+import sys
 import tempfile
+from contextlib import redirect_stdout
 from pathlib import Path
 
 from phalanx.cli import profile_options as options
-from phalanx.cli.common import note, print_json
+from phalanx.cli.common import TERMINATED, note, print_json
 from phalanx.cli.profile_work import Request, Work
 from phalanx.errors import UsageError
 
@@ -67,11 +70,10 @@ def profile(
     if html is not None:
         _writable(html)
     work = Work(request)
-    from phalanx.cli.main import TERMINATED
-
     try:
-        for target in targets:
-            work.do(target, alone=len(targets) == 1)
+        with redirect_stdout(sys.stderr):  # what the targets' own code prints is not the result
+            for target in targets:
+                work.do(target, alone=len(targets) == 1)
     except (KeyboardInterrupt, SystemExit) as stop:
         if isinstance(stop, SystemExit) and stop.code != TERMINATED:
             raise  # nobody reads on
@@ -87,6 +89,8 @@ def _writable(page: Path) -> None:
     """Refuse a file that cannot be written now, before any work."""
     if page.is_dir():
         raise UsageError(f"--html {page} is a directory. Expected a file, such as profile.html.")
+    if page.exists() and not os.access(page, os.W_OK):
+        raise UsageError(f"--html {page}: the file is read-only. Choose another name.")
     try:
         page.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryFile(dir=page.parent):
@@ -108,7 +112,12 @@ def _show(work: Work, json: bool, html: Path | None, lang: str, depth: int) -> N
 
         print_profiles(work.done, make_console(), depth)
     if html is not None and work.done:
+        from phalanx.durable import replace
         from phalanx.profiling.report.page import render_profiles
 
-        html.write_text(render_profiles(work.done, lang), encoding="utf-8")
+        page = render_profiles(work.done, lang)
+        if html.exists() and not html.is_file():
+            html.write_text(page, encoding="utf-8")  # a pipe or a terminal
+        else:
+            replace(html, page.encode())
         note(f"page: {html}")

@@ -136,9 +136,17 @@ def settings(what_if: tuple[str, ...], predict: bool) -> tuple[dict[str, int], .
         raise UsageError("--what-if with --no-predict: expected one of them. Leave out either.")
     if not what_if:
         return ()
+    from phalanx.profiling.hardware import usable_cores
     from phalanx.profiling.saturation import parse_setting
 
-    return tuple(dict([parse_setting(word)]) for word in what_if)
+    found = tuple(dict([parse_setting(word)]) for word in what_if)
+    for threads in (setting["threads"] for setting in found if "threads" in setting):
+        if threads > (cores := usable_cores()):
+            raise UsageError(
+                f"--what-if threads={threads}: this machine has {cores} cores for it to be "
+                f"measured on. Expected 1 to {cores}."
+            )
+    return found
 
 
 def seconds(budget: str | None, measure: bool) -> float | None:

@@ -1,10 +1,13 @@
 """What ``phalanx profile`` does for each target, and what it says on the way."""
 
 import time
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from phalanx.cli.common import note
+from phalanx.cli.common import TERMINATED, note
 from phalanx.errors import PhalanxError
 
 if TYPE_CHECKING:
@@ -58,18 +61,28 @@ class Work:
         self.failed: dict[str, str] = {}
 
     def do(self, target: str, *, alone: bool) -> None:
-        """Profile one target; what fails is said and noted in ``failed``.
+        """Profile one target; what fails, in whatever way, is said and noted in ``failed``.
 
         Raises:
-            PhalanxError: it failed, and there is no other (``alone``).
+            Exception: it failed, and there is no other (``alone``).
         """
         try:
-            self._do(target)
-        except PhalanxError as error:
-            if alone and not self.done:
+            with _warnings_as_notes(target):
+                self._do(target)
+        except Exception as error:
+            if alone:
                 raise
-            self.failed[target] = str(error)
-            note(f"phalanx: {error}")
+            what = str(error) if isinstance(error, PhalanxError) else _unexpected(target, error)
+            self.failed[target] = what
+            note(f"phalanx: {what}")
+        except SystemExit as stop:
+            if stop.code == TERMINATED:
+                raise  # we are told to end; anything else is the target's own code
+            what = f"{target}: its code ended the program: sys.exit({stop.code!r})."
+            if alone:
+                raise PhalanxError(what) from None
+            self.failed[target] = what
+            note(f"phalanx: {what}")
 
     def _do(self, target: str) -> None:
         from phalanx.profiling.profile import profile_subject
@@ -117,6 +130,22 @@ class Work:
             speeds=speeds,
         )
         self.done[-1] = replace(profile, measured=found)
+
+
+def _unexpected(target: str, error: Exception) -> str:
+    said = " ".join(str(error).split())[:300]
+    where = "Profiled alone with PHALANX_DEBUG=1 it shows where."
+    return f"{target}: unexpected {type(error).__name__}: {said}. {where}"
+
+
+@contextmanager
+def _warnings_as_notes(target: str) -> Iterator[None]:
+    """Each different warning of the target's code and its libraries once, in a line."""
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        yield
+    for said in dict.fromkeys(" ".join(str(one.message).split()) for one in caught):
+        note(f"{target}: warning: {said[:200]}")
 
 
 def _say(text: str) -> None:

@@ -95,10 +95,10 @@ def _load(language: str, package: str) -> dict[str, Any]:
 
 
 def _pattern(template: str) -> re.Pattern[str]:
-    """Return the pattern of an English template: ``{name}`` stands for any words."""
+    """Return the pattern of an English template: ``{name}`` stands for words of one sentence."""
     parts = re.split(r"\{([a-z_]+)\}", template)
     pattern = "".join(
-        re.escape(part) if index % 2 == 0 else f"(?P<{part}>.+?)"
+        re.escape(part) if index % 2 == 0 else rf"(?P<{part}>(?:(?!\.\s+[A-Z]).)+?)"
         for index, part in enumerate(parts)
     )
     return re.compile(pattern, re.DOTALL)

@@ -4,9 +4,10 @@ import gc
 import hashlib
 import json
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence, Set
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ from phalanx import durable
 from phalanx.data.cache import cache_directory
 from phalanx.errors import UsageError
 from phalanx.profiling import hardware
+from phalanx.profiling.doubt import SAME, agree, bounds
 from phalanx.profiling.probes import (
     LARGE,
     PROBES,
@@ -32,10 +34,15 @@ from phalanx.profiling.timing import spread, unsteady
 
 FORMAT = 1
 SWEEPS = 3
-_SECONDS = 30.0  # no sweep begins after this
+_SECONDS = 25.0  # of all sweeps; what is left of the first one then runs once each
 _LEAST_SECONDS = 1e-3  # of a point in a sweep
 _STREAMS = (1, 4, 8, 16, 32, 96)  # weights of 2.25 MiB used in turn
+_BETWEEN = 10  # points from one run of the control to the next
+_AGAIN, _AGAIN_SECONDS = 6, 15.0  # more turns at most of points in doubt, and their time
+_FEW = 0.02  # share of points in doubt that leaves speeds steady
 _DTYPES = {"float32": "mm", "bfloat16": "mm bfloat16"}
+
+Name = tuple[object, ...]  # of what is timed: a probe and its sizes
 
 
 @dataclass(frozen=True)
@@ -84,7 +91,7 @@ class Speeds:
         if self.unsteady:
             said.append(
                 f"predicted times are not to be trusted: while kernels were timed, {self.unsteady}."
-                f" Delete {path_of(self.key)} to have them timed again."
+                " They are not kept; the next command times the kernels again."
             )
         return tuple(said)
 
@@ -107,6 +114,8 @@ class Speeds:
 def speeds(device: str = "cpu", threads: int | None = None, refresh: bool = False) -> Speeds:
     """The speeds of this machine, from the cache or measured now (about 20 seconds).
 
+    Speeds that were measured unsteadily serve this process alone.
+
     Args:
         device: ``cpu``.
         threads: of torch; None: as many as it uses now. Others are set for the measurement alone.
@@ -125,12 +134,18 @@ def speeds(device: str = "cpu", threads: int | None = None, refresh: bool = Fals
     with _threads(threads or torch.get_num_threads()):
         key = key_of(device)
         path = path_of(key)
-        if not refresh and (known := _read(path, key)) is not None:
+        if not refresh and (known := _read(path, key) or _unsteady.get(path)) is not None:
             return known
         found = measure_speeds(key)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    durable.replace(path, found.to_json().encode())
+    if found.steady:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        durable.replace(path, found.to_json().encode())
+    else:
+        _unsteady[path] = found
     return found
+
+
+_unsteady: dict[Path, Speeds] = {}  # measured by this process
 
 
 def key_of(device: str = "cpu") -> dict[str, Any]:
@@ -156,31 +171,39 @@ def measure_speeds(
 ) -> Speeds:
     """Time every probe at every size, in sweeps over all; the least time of each point counts.
 
-    Whatever disturbs makes a time longer, and seldom the same point in each sweep.
+    Whatever disturbs makes a time longer, and seldom the same point in each sweep. Points whose
+    times do not agree, or contradict those of other sizes, are timed again in turn. Where that
+    does not help, the contradiction is taken away (``doubt.bounds``) and the speeds are unsteady.
     """
     watch = Stopwatch(clock)
+    points = _points(probes)
     control: list[float] = []
     steady = control_product()
     end = clock() + seconds
     with torch.no_grad(), _uncollected():
-        for _ in range(sweeps):
-            for name, probe in probes.items():
-                for point in grid(probe.axes):
-                    watch.time((name, point), probe.make(*point))
+        for sweep in range(sweeps):
+            for count, (name, (make, least)) in enumerate(points.items()):
+                late = clock() > end
+                if late and sweep:
+                    break
+                watch.time(name, make(), 0.0 if late else least)
+                if count % _BETWEEN == 0:
+                    control.append(watch.once(steady))
+        end = clock() + _AGAIN_SECONDS
+        for _ in range(_AGAIN):
+            for name in _doubtful(probes, watch):
+                if clock() > end:
+                    break
+                make, least = points[name]
+                watch.time(name, make(), least)
                 control.append(watch.once(steady))
-            for count in _STREAMS:
-                watch.time(("stream", count), stream(count), 10 * _LEAST_SECONDS)
-            for name, make in (("fresh", fresh), ("kept", kept)):
-                watch.time(name, make(), 100 * _LEAST_SECONDS)
-            if clock() > end:
-                break
         bandwidth = hardware.bandwidth(seconds=0.2)
-    least = watch.least
+    doubtful = [name for name in points if not agree(watch.turns[name])]
+    why = unsteady(control)
+    if why is None and len(doubtful) > _FEW * len(points):
+        why = f"{len(doubtful)} of {len(points)} kernels took another time at each turn"
     tables = {
-        name: Table(
-            tuple(tuple(float(size) for size in axis) for axis in probe.axes),
-            tuple(least[name, point] for point in grid(probe.axes)),
-        )
+        name: _repaired(name, probe, watch, {*points} if why else {*doubtful})
         for name, probe in probes.items()
     }
     return Speeds(
@@ -188,31 +211,78 @@ def measure_speeds(
         tables=tables,
         peak={dtype: _peak(tables[name]) for dtype, name in _DTYPES.items()},
         bandwidth=bandwidth,
-        cold=_cold({count: least["stream", count] / count for count in _STREAMS}),
-        fresh=max(0.0, least["fresh"] - least["kept"]) / LARGE,
+        cold=_cold({count: watch.least("stream", count) / count for count in _STREAMS}),
+        fresh=max(0.0, watch.least("fresh") - watch.least("kept")) / LARGE,
         spread=spread(control),
-        unsteady=unsteady(control),
+        unsteady=why,
+    )
+
+
+def _points(probes: Mapping[str, Probe]) -> dict[Name, tuple[Callable[[], Run], float]]:
+    # All that is timed, and for how many seconds in a sweep.
+    found: dict[Name, tuple[Callable[[], Run], float]] = {}
+    for name, probe in probes.items():
+        for point in grid(probe.axes):
+            found[name, *point] = partial(probe.make, *point), _LEAST_SECONDS
+    for count in _STREAMS:
+        found["stream", count] = partial(stream, count), 10 * _LEAST_SECONDS
+    found[("fresh",)] = fresh, 100 * _LEAST_SECONDS
+    found[("kept",)] = kept, 100 * _LEAST_SECONDS
+    return found
+
+
+def _doubtful(probes: Mapping[str, Probe], watch: "Stopwatch") -> list[Name]:
+    # What to time again: times that do not agree, or that other sizes do not allow.
+    found = {name: None for name, turns in watch.turns.items() if not agree(turns)}
+    for name, probe in probes.items():
+        table = _measured(name, probe, watch)
+        allowed = bounds(table, probe.rising)
+        for point, seconds, most in zip(grid(probe.axes), table.seconds, allowed, strict=True):
+            if seconds > SAME * most:
+                found[name, *point] = None
+    return list(found)
+
+
+def _measured(name: str, probe: Probe, watch: "Stopwatch") -> Table:
+    axes = tuple(tuple(float(size) for size in axis) for axis in probe.axes)
+    return Table(axes, tuple(watch.least(name, *point) for point in grid(probe.axes)))
+
+
+def _repaired(name: str, probe: Probe, watch: "Stopwatch", doubted: Set[Name]) -> Table:
+    table = _measured(name, probe, watch)
+    allowed = bounds(table, probe.rising)
+    return Table(
+        table.axes,
+        tuple(
+            min(seconds, most) if (name, *point) in doubted else seconds
+            for point, seconds, most in zip(grid(probe.axes), table.seconds, allowed, strict=True)
+        ),
     )
 
 
 class Stopwatch:
-    """The least time of each of many things, over sweeps that come back to each."""
+    """The times of many things, over sweeps that come back to each."""
 
     def __init__(self, clock: Callable[[], float] = time.perf_counter) -> None:
         self._clock = clock
-        self.least: dict[Any, float] = {}
+        self.turns: dict[Name, list[float]] = {}
 
-    def time(self, name: object, run: Run, seconds: float = _LEAST_SECONDS) -> None:
-        """Time ``run`` for about ``seconds``, twice at least, after one run that does not count."""
-        run()
+    def time(self, name: Name, run: Run, seconds: float = _LEAST_SECONDS) -> None:
+        """Time ``run`` for about ``seconds``, after one that does not count; 0: one run."""
+        if seconds:
+            run()
         found = once = self.once(run)
         loops = max(1, int(seconds / 4 / once)) if once > 0 else 1000
-        for _ in range(3 if once < seconds else 1):
+        for _ in range(3 if once < seconds else bool(seconds)):
             start = self._clock()
             for _ in range(loops):
                 run()
             found = min(found, (self._clock() - start) / loops)
-        self.least[name] = min(found, self.least.get(name, found))
+        self.turns.setdefault(name, []).append(found)
+
+    def least(self, *name: object) -> float:
+        """The least of all turns."""
+        return min(self.turns[name])
 
     def once(self, run: Run) -> float:
         """Seconds of one run."""
@@ -240,7 +310,8 @@ def _read(path: Path, key: Mapping[str, Any]) -> Speeds | None:
         found = Speeds.from_json(path.read_text(encoding="utf-8"))
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
         return None  # not there, or not as it was written: it can be made again
-    return found if found.key == key and found.tables.keys() == PROBES.keys() else None
+    fits = found.key == key and found.tables.keys() == PROBES.keys()
+    return found if fits and found.steady else None
 
 
 def _table(value: Mapping[str, Sequence[Any]]) -> Table:

@@ -58,6 +58,13 @@ class Driver(Protocol):
         ...
 
 
+def assumed_of(driver: Driver) -> tuple[str, ...]:
+    """What a driver assumes, in sentences, and the mode that its steps run in."""
+    with driver.no_gradients():
+        mode = "in inference mode" if torch.is_inference_mode_enabled() else "without gradients"
+    return (f"decode: steps run {mode}.", *driver.says)
+
+
 @dataclass(frozen=True)
 class DecoderSteps:
     """A Decoder of this library: ``step`` with its own state.

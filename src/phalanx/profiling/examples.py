@@ -77,12 +77,17 @@ class Example:
         each of their axes that has it.
         """
 
+        made: dict[int, Tensor] = {}  # one tensor given twice (queries and keys) stays one
+
         def fit(name: str | int, value: Any) -> Any:
             if not _is(value):
                 return value
-            given = value.detach()
-            fitted = self._fit(name, given, batch, length).to(device)
-            return fitted.clone() if fitted is given else fitted  # a pass may write its input
+            if id(value) not in made:
+                given = value.detach()
+                fitted = self._fit(name, given, batch, length).to(device)
+                # A pass may write its input.
+                made[id(value)] = fitted.clone() if fitted is given else fitted
+            return made[id(value)]
 
         args = tuple(fit(i, value) for i, value in enumerate(self.given.args))
         return Inputs(args, {name: fit(name, v) for name, v in self.given.kwargs.items()})

@@ -10,7 +10,6 @@ from dataclasses import dataclass
 from torch import nn
 
 from phalanx.profiling.blame import blame
-from phalanx.profiling.fake import fake_tensors
 from phalanx.profiling.graph import Kernel
 from phalanx.profiling.results import Mode
 from phalanx.profiling.subjects import Call, Subject
@@ -43,16 +42,24 @@ def executed(
 ) -> Executed | str:
     """A pass as this machine executes it, or why it cannot be had, in a sentence.
 
-    On the CPU nothing is run, unless fake tensors do not do; on ``cuda`` the pass is run.
+    On the CPU nothing is run, unless fake tensors do not do; on ``cuda`` the pass is run. Traced
+    once: the subject keeps it.
     """
+    asked = mode, batch, length, device
+    if asked not in subject.executed:
+        subject.executed[asked] = _executed(subject, *asked)
+    found: Executed | str = subject.executed[asked]
+    return found
+
+
+def _executed(subject: Subject, mode: Mode, batch: int, length: int, device: str) -> Executed | str:
     if device == "cuda":
         return _traced(subject.call(mode, batch, length, device), length, subject.build(device))
-    built = subject.shape
     try:
-        with fake_tensors() as fake:
-            module = fake(built)
-            call = subject.call(mode, batch, length, "cpu", module=module)
-            return _traced(call, length, module)
+        fake = subject.fake()
+        with fake.mode:
+            call = subject.call(mode, batch, length, "cpu", module=fake.module)
+            return _traced(call, length, fake.module)
     except Exception as error:
         why = blame(error)
     if subject.why_not_real or subject.size > LARGEST_RUN:

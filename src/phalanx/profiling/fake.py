@@ -6,8 +6,7 @@ no data is copied that is not asked for.
 """
 
 import copy
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -39,27 +38,43 @@ def sharing(module: nn.Module, device: str) -> nn.Module:
     return copied(module, convert)
 
 
-@contextmanager
-def fake_tensors() -> Iterator[Callable[[Any], Any]]:
-    """Inside, torch computes shapes on the CPU and no numbers, with the CPU's own fused kernels.
+def without_zeros(module: nn.Module) -> tuple[nn.Module, int]:
+    """A copy on the CPU in which no weight is all zero, and how many were.
 
-    Yields a function that gives a fake copy of a module, or of a tensor.
+    A branch that a fresh model begins at zero would hide what is behind it. The copy shares the
+    memory of all other weights; a bias hides nothing.
     """
-    mode = FakeTensorMode(allow_non_fake_inputs=True)
+    copy, count = sharing(module, "cpu"), 0
+    with torch.no_grad():
+        for name, parameter in copy.named_parameters():
+            idle = parameter.is_floating_point() and parameter.numel() and not parameter.any()
+            if idle and "bias" not in name.rpartition(".")[2]:
+                scale = (parameter.shape[-1] if parameter.dim() else 1) ** -0.5
+                parameter.data = scale * torch.randn_like(parameter)
+                count += 1
+    return copy, count
 
-    def convert(tensor: Tensor) -> Tensor:
-        with mode:
+
+class Fake:
+    """A copy of a module whose tensors say that they are on the CPU and hold no numbers.
+
+    Args:
+        module: to copy.
+
+    Attributes:
+        mode: while entered, torch computes shapes alone, with the CPU's own fused kernels.
+        module: the copy, for use while ``mode`` is entered.
+    """
+
+    def __init__(self, module: nn.Module) -> None:
+        self.mode = FakeTensorMode(allow_non_fake_inputs=True)
+        self.module = copied(module, self._fake)
+
+    def _fake(self, tensor: Tensor) -> Tensor:
+        with self.mode:
             return torch.empty_strided(
                 tensor.shape, tensor.stride(), dtype=tensor.dtype, device="cpu"
             )
-
-    def of(value: Any) -> Any:
-        if isinstance(value, nn.Module):
-            return copied(value, convert)
-        return convert(value) if isinstance(value, Tensor) else value
-
-    with mode:
-        yield of
 
 
 def copied(module: nn.Module, convert: Convert) -> nn.Module:

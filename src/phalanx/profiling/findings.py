@@ -1,47 +1,33 @@
-"""What a user should know first, in sentences: what sets the span, what waits, what to try."""
+"""What a user should know first: what waits, what sets the span, what limits, what to try."""
 
 from collections.abc import Iterator
 
-from phalanx.profiling.results import Mode, ModuleNode, Pass, Profile
+from phalanx.profiling.results import MODE_NAMES, ModuleNode, Pass, Profile
 from phalanx.profiling.span import Law
 
-_NAMES: dict[Mode, str] = {
-    "train": "training",
-    "forward": "the full pass",
-    "decode": "decoding",
-    "run": "the run",
-}
 _MOST = 2 / 3  # of the critical path: a module with more of it sets the span
 _WAVEFRONT = 1.5  # times that the chain of elements is shorter, from which it is worth a sentence
 _SERIAL = 1.0  # kernels a position, from which each position waits for the one before
+_WORTH = 0.25  # of the span, from which a chain that need not be one is worth a sentence
+_ROUNDS = 3  # from which a chain is said to repeat
+_LIMITS = {
+    "compute": "arithmetic",
+    "memory": "moving data",
+    "dispatch": "launching small kernels",
+}
 
 
 def findings(profile: Profile, decode_is_serial: bool | None = None) -> tuple[str, ...]:
-    """Facts that follow from a profile, the most telling first."""
-    return tuple(_all(profile, decode_is_serial))
+    """At most six facts that follow from a profile and are not in its tables, the first first.
 
-
-def _all(profile: Profile, decode_is_serial: bool | None) -> Iterator[str]:
-    for mode, found in profile.passes.items():
-        if mode != "decode":
-            yield from _growth(found)
-        yield from _setter(found)
-        yield from _sums(found)
-        yield from _elements(found)
-        yield from _time(found)
-    decode = profile.passes.get("decode")
-    if decode is not None:
-        yield from _decoding(decode, decode_is_serial)
-    serial = [
-        found
-        for mode, found in profile.passes.items()
-        if mode != "decode" and _verdict(found.laws.span) == "serial"
-    ]
-    if serial:
-        yield (
-            "to try: a larger batch, since rows do not wait for one another; or a mixer whose "
-            "chain does not grow with T (attention) or grows slowly (a scan, such as mingru)."
-        )
+    All but the first speak of one pass, the most telling: training, else forward, else one token.
+    """
+    if not profile.passes:
+        return ()
+    main = next(iter(profile.passes.values()))  # in the order of MODES
+    growth = " ".join(_growth(profile, decode_is_serial))
+    rest = (*_setter(main), *_elements(main), *_sums(main), *_time(main), *_to_try(main))
+    return (growth, *rest) if growth else rest
 
 
 def verdict(law: Law | None) -> str:
@@ -50,10 +36,6 @@ def verdict(law: Law | None) -> str:
     Serial: the chain grows by a kernel a position or more. Partly serial: by less, as where
     chunks of positions wait for one another.
     """
-    return _verdict(law)
-
-
-def _verdict(law: Law | None) -> str:
     if law is None:
         return ""
     if law.slope >= _SERIAL:
@@ -63,46 +45,47 @@ def _verdict(law: Law | None) -> str:
     return "logarithmic" if law.logarithm > 0 else "constant"
 
 
-def _growth(found: Pass) -> Iterator[str]:
-    law, what = found.laws.span, _NAMES[found.mode]
-    word = _verdict(law)
-    if law is None:
-        return
-    lengths = ", ".join(str(t) for t, _ in law.points)
-    rule = f"span = {law} at T = {lengths}"
-    if word == "serial":
-        yield (
-            f"{what} is serial in T: each added position adds {_number(law.slope)} dependent "
-            f"kernels ({rule}; serial means 1 or more)."
-        )
-    elif word == "partly serial":
-        yield (
-            f"{what} is partly serial in T: an added position adds {_number(law.slope)} dependent "
-            f"kernels, fewer than one ({rule})."
-        )
-    elif word == "logarithmic":
-        yield f"{what} has a chain that grows with log2 T only ({rule})."
-    else:
-        yield f"{what} has a chain that does not grow with T ({rule})."
+def _growth(profile: Profile, decode_is_serial: bool | None) -> Iterator[str]:
+    """What is serial in each mode and what is not."""
+    for found in profile.passes.values():
+        name, law = _name(found), found.laws.span
+        if found.mode == "decode":
+            yield from _decoding(found, decode_is_serial)
+        elif law is not None:
+            each = f"{_number(law.slope)} dependent kernels for each position"
+            yield {
+                "serial": f"{name}: serial in T, {each}.",
+                "partly serial": f"{name}: partly serial in T, {each} (serial: 1 or more).",
+                "logarithmic": f"{name}: not serial, its chain grows with log2 T only.",
+                "constant": f"{name}: not serial, its chain does not grow with T.",
+            }[verdict(law)]
+
+
+def _decoding(found: Pass, serial: bool | None) -> Iterator[str]:
+    waits = "waits for the one before it" if serial else ""
+    law, costs = found.laws.work, ""
+    if law is not None and law.exact:
+        grows = law.linear != 0 or law.quadratic != 0
+        costs = f"costs {'more with a longer context' if grows else 'the same at every context'}"
+    said = "; ".join(part for part in (waits, costs) if part)
+    if said:
+        yield f"One token: {said}."
 
 
 def _setter(found: Pass) -> Iterator[str]:
     """The module that holds most of the critical path, and the chain that it repeats."""
     path, node = _holder(found.tree)
-    if not path or not found.algorithm.span:
+    span = found.algorithm.span
+    if not path or not span:
         return
     share = node.figures.work / found.algorithm.work if found.algorithm.work else 0.0
-    law, each = found.laws.span, ""
-    if _verdict(law) == "serial" and found.mode != "decode":
-        each = f"about {node.on_path / found.length:,.3g} dependent kernels a position, "
     longest = max(found.path, key=lambda step: step.kernels, default=None)
     chain = ""
-    if longest is not None and longest.times > 1:
-        chain = f"; most of it repeats x{longest.times:,}: {' -> '.join(longest.chain)}"
+    if longest is not None and longest.times >= _ROUNDS:
+        chain = f"; x{longest.times:,}: {' -> '.join(longest.chain)}"
     yield (
-        f"{_NAMES[found.mode]}: {path} ({_kind(node)}) sets the span: {each}{node.on_path:,} of "
-        f"the {found.algorithm.span:,} kernels of the critical path, with {share:.0%} of the "
-        f"work{chain}."
+        f"{_name(found)}: {path} ({_kind(node)}) sets the span: {node.on_path:,} of {span:,} "
+        f"dependent kernels, {share:.0%} of the work{chain}."
     )
 
 
@@ -123,15 +106,6 @@ def _holder(root: ModuleNode) -> tuple[str, ModuleNode]:
         path = f"{path}.{node.name}" if path else node.name
 
 
-def _sums(found: Pass) -> Iterator[str]:
-    turns = sum(step.kernels for step in found.path if step.reassociable)
-    if turns > 2:
-        yield (
-            f"{_NAMES[found.mode]}: {turns:,} kernels of the critical path add up terms in turn "
-            "(a weight's gradient over positions); a tree would need the logarithm of that."
-        )
-
-
 def _elements(found: Pass) -> Iterator[str]:
     depth, chain = found.laws.element_depth, found.laws.span
     if depth is None or chain is None or depth.slope <= 0:
@@ -139,49 +113,55 @@ def _elements(found: Pass) -> Iterator[str]:
     if chain.slope < _WAVEFRONT * depth.slope:
         return
     yield (
-        f"{_NAMES[found.mode]}: element by element the chain is {depth}, against {chain} of whole "
-        f"kernels: layers could run as a wavefront, {chain.slope / depth.slope:.1f} times shorter."
+        f"{_name(found)}: {depth} by elements, against {chain} by kernels: layers could overlap "
+        f"as a wavefront, {chain.slope / depth.slope:.1f} times shorter."
     )
 
 
+def _sums(found: Pass) -> Iterator[str]:
+    turns = sum(step.kernels for step in found.path if step.reassociable)
+    if turns > max(_WORTH * found.algorithm.span, _ROUNDS):
+        yield (
+            f"{_name(found)}: {turns:,} dependent kernels add up terms in turn (a weight's "
+            "gradient over positions); a tree would need the logarithm of that."
+        )
+
+
 def _time(found: Pass) -> Iterator[str]:
-    what = _NAMES[found.mode]
-    if found.roofline is not None:
-        words = {
-            "compute": "arithmetic",
-            "memory": "moving data",
-            "dispatch": "launching small kernels",
+    if found.roofline is not None and found.prediction is not None:
+        shares = {
+            "compute": found.prediction.compute_share,
+            "memory": found.prediction.memory_share,
+            "dispatch": found.prediction.dispatch_share,
         }
-        yield f"{what}: most of the predicted time here goes to {words[found.roofline.verdict]}."
-        if found.roofline.verdict == "dispatch" and found.prediction is not None:
-            yield (
-                f"{what}: to try: a larger batch or length, since launching kernels takes "
-                f"{found.prediction.dispatch_share:.0%} of the time."
-            )
+        limit = found.roofline.verdict
+        yield (
+            f"{_name(found)}: {shares[limit]:.0%} of the predicted time here goes to "
+            f"{_LIMITS[limit]}."
+        )
     ends = [f"{axis} {value:,}" for axis, value in found.saturation.items() if value is not None]
     if ends:
-        where = " and at ".join(ends)
-        yield f"{what}: by prediction this machine's speed stops growing at {where}."
-
-
-def _decoding(found: Pass, serial: bool | None) -> Iterator[str]:
-    if serial:
-        yield "decoding is serial: each traced token needs the one before it."
-    law = found.laws.work
-    if law is not None and law.exact:
-        terms = [
-            f"{float(size):,.0f}{name}"
-            for size, name in ((law.quadratic, " T^2"), (law.linear, " T"), (law.constant, ""))
-            if size
-        ]
-        grows = law.linear != 0 or law.quadratic != 0
-        behind = "at a context of T." if grows else "at every context."
-        yield f"decoding: a token costs {' + '.join(terms) or '0'} FLOPs {behind}"
-    if found.state_bytes is not None and found.cached:
         yield (
-            f"decoding: the state holds {found.state_bytes:,} bytes a row at a context of "
-            f"{found.length:,}."
+            f"{_name(found)}: by prediction this machine's speed stops growing at "
+            f"{' and at '.join(ends)}."
         )
+
+
+def _to_try(main: Pass) -> Iterator[str]:
+    limit = main.roofline.verdict if main.roofline is not None else ""
+    if main.mode != "decode" and verdict(main.laws.span) == "serial":
+        yield (
+            "To try: a larger batch, since rows do not wait for one another; or a mixer whose "
+            "chain does not grow with T (attention) or grows slowly (a scan, such as mingru)."
+        )
+    elif main.mode == "decode" and limit:
+        yield "To try: more rows at once, which share each launch and each read of the weights."
+    elif limit == "dispatch":
+        yield "To try: a larger batch or length, whose kernels are as many and larger."
+
+
+def _name(found: Pass) -> str:
+    return MODE_NAMES[found.mode].capitalize()
 
 
 def _number(value: float) -> str:

@@ -52,11 +52,16 @@ def gradients(
 
     Raises:
         PhalanxError: the outputs are no real numbers.
-        ValueError: ``at`` ran more or less than once.
+        ValueError: ``at`` ran more or less than once, or gave other positions than the inputs'.
     """
     captured: list[Tensor] = []
 
     def keep(produced: Tensor) -> Tensor:
+        if produced.shape[:2] != inputs.shape[:2]:
+            raise ValueError(
+                f"`at` gave {tuple(produced.shape)}; it has to give (B, T, ...) with (B, T) = "
+                f"{tuple(inputs.shape[:2])}."
+            )
         # A leaf of its own: the gradient of what follows, weights frozen or not.
         fresh = produced.detach().requires_grad_()
         captured.append(fresh)

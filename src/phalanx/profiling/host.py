@@ -16,12 +16,15 @@ _READS = {
     getattr(Tensor, name): name
     for name in ("tolist", "numpy", "__array__", "__dlpack__", "data_ptr")
 }
+_MAKES = {torch.tensor, torch.as_tensor, torch.asarray, Tensor.new_tensor}
+_INDEXES = {Tensor.__getitem__, Tensor.__setitem__}
 
 
 class HostReads(TorchFunctionMode):
     """Tells ``report(tensor, name)`` of each read, while entered.
 
-    And ``made(tensor)`` of what ``torch.tensor`` makes on meta: no kernel runs for that.
+    And ``made(tensor)`` of what ``torch.tensor`` and its like, or a list as an index, makes on
+    meta: no kernel runs for that.
     """
 
     def __init__(
@@ -41,10 +44,22 @@ class HostReads(TorchFunctionMode):
     ) -> Any:
         if func in _READS:
             self._report(args[0], _READS[func])
+        if func in _INDEXES and args[0].is_meta:
+            args = (args[0], self._without_lists(args[1]), *args[2:])
         result = func(*args, **kwargs) if kwargs else func(*args)
-        if func is torch.tensor and result.is_meta:
+        if func in _MAKES and result.is_meta:
             self._made(result)
         return result
+
+    def _without_lists(self, index: Any) -> Any:
+        # On meta a list becomes a tensor that the dispatcher never sees made.
+        if isinstance(index, tuple):
+            return tuple(map(self._without_lists, index))
+        if isinstance(index, list) and index and all(type(place) is int for place in index):
+            places = torch.tensor(index, device="meta")
+            self._made(places)
+            return places
+        return index
 
 
 _WITH_FAST_PATH = (nn.TransformerEncoder, nn.TransformerEncoderLayer, nn.MultiheadAttention)

@@ -1,21 +1,24 @@
 """Shapes without the kernels that find them: most of torch's meta kernels are slow Python.
 
 A kernel on the meta device computes shapes, strides and types from those of its inputs, and
-nothing else. A loop over positions asks for the same ones thousands of times, so the answers are
-kept, for as long as one trace lasts.
+nothing else; one on fake tensors, which are meta tensors that say that they are elsewhere, too. A
+loop over positions asks for the same ones thousands of times, so the answers are kept, for as long
+as one trace lasts.
 """
 
 from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch._subclasses.fake_tensor import FakeTensor, FakeTensorMode, in_kernel_invocation_manager
 
 from phalanx.profiling.costs import Cost
 from phalanx.profiling.operators import Operator
 from phalanx.profiling.shadow import covers_storage, storage_key
 
 _MOST = 100_000  # answers kept
-_TENSORS = (Tensor, nn.Parameter)
+_TENSORS = (Tensor, nn.Parameter, FakeTensor)
+_CPU = torch.device("cpu")
 
 
 class Answer:
@@ -43,6 +46,8 @@ class MetaKernels:
         self, func: Any, operator: Operator, args: tuple[Any, ...], kwargs: dict[str, Any]
     ) -> tuple[Any, Answer | None]:
         """The operator's result; and the answer, where one is kept."""
+        if operator.view and not operator.lifts and _is_fake(args[0]):
+            return _view(func, args, kwargs), None
         key = _key(func, args, kwargs) if operator.shape_only else None
         if key is None:
             return func(*args, **kwargs), None
@@ -57,11 +62,32 @@ class MetaKernels:
             return func(*args, **kwargs), answer
         if operator.in_place:
             return args[0], answer
-        made = [
-            out and torch.empty_strided(out[0], out[1], dtype=out[2], device="meta")
-            for out in answer.makes
-        ]
+        made = [out and _made(*out) for out in answer.makes]
         return made[0] if answer.form is None else answer.form(made), answer
+
+
+def _is_fake(value: Any) -> bool:
+    # One whose number is known is left to torch, which computes with the number.
+    fake = type(value) is FakeTensor and value.constant is None
+    return fake and value.fake_device == _CPU and value.fake_mode.shape_env is None
+
+
+def _view(func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    # Torch's own way for fake tensors, without the search in its cache, which takes longer.
+    mode = args[0].fake_mode
+    with in_kernel_invocation_manager(mode):
+        result = func(*args, **kwargs)
+    if type(result) in (tuple, list):
+        return type(result)(FakeTensor(mode, out, _CPU) for out in result)
+    return FakeTensor(mode, result, _CPU)
+
+
+def _made(shape: Any, stride: Any, dtype: torch.dtype, mode: FakeTensorMode | None) -> Tensor:
+    if mode is None:
+        return torch.empty_strided(shape, stride, dtype=dtype, device="meta")
+    with in_kernel_invocation_manager(mode):
+        inner = torch.empty_strided(shape, stride, dtype=dtype, device="meta")
+    return FakeTensor(mode, inner, _CPU)
 
 
 def _learn(
@@ -76,13 +102,19 @@ def _learn(
         if out is None:
             makes.append(None)
             continue
-        plain = type(out) is Tensor and out.is_meta and out.layout is torch.strided
-        if not plain or out.storage_offset() != 0 or storage_key(out) in known:
+        fake = _is_fake(out)
+        plain = fake or (type(out) is Tensor and out.is_meta)
+        if (
+            not plain
+            or out.layout is not torch.strided
+            or out.storage_offset() != 0
+            or storage_key(out) in known
+        ):
             return Answer(None, None)
         if not covers_storage(out, out.untyped_storage().nbytes()):
             return Answer(None, None)
         known.add(storage_key(out))
-        makes.append((out.shape, out.stride(), out.dtype))
+        makes.append((out.shape, out.stride(), out.dtype, out.fake_mode if fake else None))
     return Answer(tuple(makes), type(result) if type(result) in (tuple, list) else None)
 
 
@@ -100,9 +132,9 @@ def _key(func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
 def _describe(value: Any, parts: list[Any], dims: set[bool]) -> bool:
     kind = type(value)
     if kind in _TENSORS:
-        if not value.is_meta or value.layout is not torch.strided or value.is_neg():
+        if not (value.is_meta or _is_fake(value)) or value.layout is not torch.strided:
             return False
-        if value.is_conj():
+        if value.is_neg() or value.is_conj():
             return False
         shape = value.shape
         dims.add(not shape)

@@ -74,7 +74,7 @@ class Operator:
 
     def decomposes(self, args: Sequence[Any]) -> bool:
         """Whether the operator is to be taken apart; nested tensors have kernels of their own."""
-        return self.composite and not any(isinstance(a, Tensor) and a.is_nested for a in args)
+        return self.composite and not _nested(args)
 
     def take_apart(self, args: Sequence[Any], kwargs: dict[str, Any]) -> Any:
         """Run the operators that a composite one consists of."""
@@ -109,8 +109,8 @@ class Operator:
         return found
 
     def cost(self, args: Sequence[Any], written: Sequence[Tensor]) -> Cost | None:
-        """The kernel's cost, or None where no formula is known."""
-        if self._formula is None:
+        """The kernel's cost, or None where no formula is known: of nested tensors there is none."""
+        if self._formula is None or _nested(args):
             return None
         return self._formula(args, written) if written else Cost()
 
@@ -129,6 +129,10 @@ def tensors_of(result: object) -> Iterator[Tensor]:
         for item in result:
             if isinstance(item, Tensor):
                 yield item
+
+
+def _nested(args: Sequence[Any]) -> bool:
+    return any(isinstance(a, Tensor) and a.is_nested for a in args)
 
 
 def _collect(value: object, found: list[Tensor]) -> None:

@@ -26,6 +26,7 @@ LENGTHS_FOR_A_LAW = 4  # three determine a law of T and T squared, the fourth ch
 LONGEST_REAL = 64  # positions of a pass that has to run on real tensors
 ELEMENT_LENGTHS = (4, 6, 8, 12)
 _LEAST = 3
+_STEP = 2  # kernels that a chain may differ from its law by: the logarithm is rounded up
 _CALLS = 3
 _FUSED = ("_scaled_dot_product", "mkldnn_rnn", "_transformer_encoder", "_native_multi_head")
 
@@ -82,6 +83,7 @@ def make_pass(
     module = subject.build(device)
     laws, more = _laws(subject, mode, traces)
     said += more
+    said += _between(subject, mode, batch, laws, device)
     whole = executed(subject, mode, batch, length, device)
     if isinstance(whole, str):
         said.append(whole)
@@ -215,6 +217,38 @@ def _laws(subject: Subject, mode: Mode, traces: Mapping[int, Trace]) -> tuple[La
     span = Law.fit({t: found.span for t, found in traces.items()})
     scalar = Law.fit({t: found.scalar_span for t, found in traces.items()})
     return Laws(work, matmul, useful, span, scalar), said
+
+
+def _between(subject: Subject, mode: Mode, batch: int, laws: Laws, device: str) -> list[str]:
+    """Whether the laws hold at an odd length between the two least, where all lengths are even.
+
+    What is padded to a power of two, or done in chunks, is a straight line at round lengths alone.
+    """
+    if laws.work is None or laws.span is None or not laws.work.exact:
+        return []
+    (first, _), (second, _), *_ = laws.work.points
+    at = (first + second) // 2 - 1 | 1
+    if any(t % 4 for t, _ in laws.work.points) or not first < at < second:
+        return []
+    try:
+        found = trace_pass(subject, mode, batch, at, device).result()
+    except Exception:  # it takes round lengths alone, of which the laws are
+        return []
+    said = []
+    expected = float(laws.work.at(at))
+    if expected != found.work:
+        said.append(
+            f"the law of the work is exact at round lengths; at T = {at} the work is "
+            f"{found.work:,}, {found.work / expected - 1:+.2%} off it: it grows in steps (chunks, "
+            "or padding)."
+        )
+    law = laws.span
+    if abs(found.span - law.at(at)) > max(_STEP, law.residual, 0.02 * found.span):
+        said.append(
+            f"at T = {at}, between the lengths of its law, the chain is {found.span:,} kernels "
+            f"instead of {law.at(at):,.0f}: it grows in steps."
+        )
+    return said
 
 
 def _useful(law: WorkLaw | None, length: int, work: int) -> float:

@@ -74,6 +74,13 @@ def _filled(
 ) -> Positions:
     square = outputs == length
     causality = causality_of(slopes_JBI) if square and slopes_JBI is not None else None
+    if causality is not None and slopes_JBI is not None and _shows_nothing(found, slopes_JBI):
+        causality = None
+        missing = [
+            *missing,
+            "with these weights every gradient between different positions is zero, so that "
+            "gradients say nothing of causality",
+        ]
     joined_ij = _joined(found, slopes_JBI)
     kernels = {} if found is None else _by_distance(found.kernels_ij, length)
     exchanges = {} if found is None else _by_distance(found.exchanges_ij, length)
@@ -117,6 +124,13 @@ def _depends(slopes_JBI: Tensor) -> NDArray[np.bool_]:
     return np.asarray((size_JI != 0).T.numpy())
 
 
+def _shows_nothing(found: Paths | None, slopes_JBI: Tensor) -> bool:
+    # All zero, where the paths do not say that positions are apart indeed.
+    apart = ~np.eye(slopes_JBI.shape[0], dtype=bool)
+    joined = found is None or np.isfinite(found.kernels_ij[apart]).any()
+    return bool(joined and apart.any() and not _depends(slopes_JBI)[apart].any())
+
+
 def _disagreements(found: Paths, slopes_JBI: Tensor) -> list[str]:
     reached, depends = np.isfinite(found.kernels_ij), _depends(slopes_JBI)
     said = []
@@ -128,12 +142,16 @@ def _disagreements(found: Paths, slopes_JBI: Tensor) -> list[str]:
         )
     causal = causality_of(slopes_JBI).causal
     if causal != found.causal:
-        by_paths = "is" if found.causal else "is not"
-        by_gradients = "are" if not causal else "are not"
-        said.append(
-            f"by its paths the model {by_paths} causal, but there {by_gradients} gradients from "
-            "later inputs: a path may carry a number that happens to be zero"
-        )
+        if found.causal:
+            said.append(
+                "by its paths the model is causal, but there are gradients from later inputs"
+            )
+        else:
+            said.append(
+                "by its paths the model is not causal, but no gradient comes from later inputs: a "
+                "path may carry a number that happens to be zero, or lead through what has no "
+                "gradient (an argmax, detach)"
+            )
     return said
 
 

@@ -18,10 +18,19 @@ _ELEMENTS = (1, 2**10, 2**14, 2**18, 2**21)
 
 @dataclass(frozen=True)
 class Probe:
-    """A family of kernels: the grid of its sizes and how to make one of a given size."""
+    """A family of kernels: the grid of its sizes and how to make one of a given size.
+
+    ``flat`` are axes along which time does not just grow with size, such as the length of a row.
+    """
 
     axes: tuple[tuple[int, ...], ...]
     make: Callable[..., Run]
+    flat: tuple[int, ...] = ()
+
+    @property
+    def rising(self) -> tuple[int, ...]:
+        """The axes along which there is more to do."""
+        return tuple(axis for axis in range(len(self.axes)) if axis not in self.flat)
 
 
 def _given(*shape: int) -> Tensor:
@@ -238,18 +247,20 @@ PROBES: dict[str, Probe] = {
     "cat": Probe((_ELEMENTS,), _cat),
     "embedding": Probe((_ELEMENTS,), _embedding),
     "embedding_dense_backward": Probe(((2**8, 2**14, 2**18, 2**22), _COUNT), _embedding_backward),
-    "sum": Probe(((1, 2**10, 2**14, 2**20), (1, 2**6, 2**10)), _sum),
-    "_softmax": Probe((_COUNT, _WIDTH), _rows(_softmax)),
-    "_softmax_backward_data": Probe((_COUNT, _WIDTH), _rows(_softmax_backward)),
-    "_log_softmax": Probe((_COUNT, _WIDTH), _rows(_log_softmax)),
-    "_log_softmax_backward_data": Probe((_COUNT, _WIDTH), _rows(_log_softmax_backward)),
-    "native_layer_norm": Probe((_COUNT, _WIDTH), _rows(_layer_norm)),
-    "native_layer_norm_backward": Probe((_COUNT, _WIDTH), _rows(_layer_norm_backward)),
+    "sum": Probe(((1, 2**10, 2**14, 2**20), (1, 2**6, 2**10)), _sum, flat=(1,)),
+    "_softmax": Probe((_COUNT, _WIDTH), _rows(_softmax), flat=(1,)),
+    "_softmax_backward_data": Probe((_COUNT, _WIDTH), _rows(_softmax_backward), flat=(1,)),
+    "_log_softmax": Probe((_COUNT, _WIDTH), _rows(_log_softmax), flat=(1,)),
+    "_log_softmax_backward_data": Probe((_COUNT, _WIDTH), _rows(_log_softmax_backward), flat=(1,)),
+    "native_layer_norm": Probe((_COUNT, _WIDTH), _rows(_layer_norm), flat=(1,)),
+    "native_layer_norm_backward": Probe((_COUNT, _WIDTH), _rows(_layer_norm_backward), flat=(1,)),
     "mm": Probe(((1, 4, 16, 64, 256, 1024), _SIDE, _SIDE), _product),
     "mm bfloat16": Probe(((1, 16, 256), (32, 256, 2048), (32, 256, 2048)), _product_bfloat16),
     "bmm": Probe(((2, 16, 64), (1, 16, 64, 256), (1, 16, 64, 256), (1, 16, 64, 256)), _batched),
     "attention": Probe(((1, 16), (1, 16, 128, 512), (16, 128, 512), (16, 64)), _attention),
-    "attention backward": Probe(((1, 16), (16, 128, 512), (16, 64)), _attention_backward),
+    "attention backward": Probe(
+        ((1, 16), (16, 128, 512), (16, 64)), _attention_backward, flat=(1,)
+    ),
     "mkldnn_rnn_layer": Probe(_RECURRENT, _lstm(backward=False)),
     "mkldnn_rnn_layer_backward": Probe(_RECURRENT, _lstm(backward=True)),
     "convolution": Probe(_CONVOLUTION, _convolution(backward=False, groups=False)),

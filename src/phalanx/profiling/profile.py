@@ -5,11 +5,12 @@ from dataclasses import replace
 
 from torch import nn
 
-from phalanx.errors import UsageError, did_you_mean
+from phalanx.errors import PhalanxError, UsageError, did_you_mean
 from phalanx.profiling.blame import blame
 from phalanx.profiling.calibration import Speeds
-from phalanx.profiling.decoding import Undecodable
+from phalanx.profiling.decoding import Undecodable, assumed_of
 from phalanx.profiling.executed import executed
+from phalanx.profiling.fake import without_zeros
 from phalanx.profiling.findings import findings
 from phalanx.profiling.passes import Made, lengths_for_a_law, make_pass
 from phalanx.profiling.positions import positions
@@ -112,13 +113,22 @@ def profile_subject(
     wanted = lengths_for_a_law([subject.length]) if lengths is None else lengths
     said = [*_GENERAL, *subject.assumptions]
     made: dict[Mode, Made] = {}
+    failed: list[PhalanxError] = []
     for chosen in _modes(subject, mode, said):
-        made[chosen] = make_pass(subject, chosen, rows, wanted, device)
+        try:
+            made[chosen] = make_pass(subject, chosen, rows, wanted, device)
+        except PhalanxError as error:
+            if mode != "all" or isinstance(error, UsageError):
+                raise
+            failed.append(error)
+            said.append(f"{chosen}: left out: {error}")
+    if not made:
+        raise failed[0]
     if "train" in made:
         said.insert(len(_GENERAL), _TRAINING)
     said += _by_mode({chosen: one.said for chosen, one in made.items()})
     if "decode" in made and not isinstance(subject.driver, Undecodable):
-        said += subject.driver.says
+        said += assumed_of(subject.driver)
     passes = {chosen: one.found for chosen, one in made.items()}
     if speeds is not None:
         passes = {chosen: _timed(subject, one, speeds, what_if) for chosen, one in passes.items()}
@@ -129,7 +139,7 @@ def profile_subject(
         ]
         if speeds.unsteady is not None:
             said.append(f"predicted times rest on speeds measured unsteadily: {speeds.unsteady}")
-    reach = _positions(subject) if hops else None
+    reach = _positions(subject, said) if hops else None
     if isinstance(reach, str):
         said.append(f"positions: not followed: {reach}")
     result = Profile(
@@ -139,11 +149,17 @@ def profile_subject(
         parameter_bytes=sum(p.numel() * p.element_size() for p in subject.shape.parameters()),
         passes=passes,
         positions=None if isinstance(reach, str) else reach,
-        machine={} if speeds is None else dict(speeds.key),
+        machine={} if speeds is None else _machine(speeds),
         assumptions=tuple(dict.fromkeys(said)),
     )
     serial = made["decode"].serial if "decode" in made else None
     return replace(result, findings=findings(result, serial))
+
+
+def _machine(speeds: Speeds) -> dict[str, object]:
+    """What predictions rest on: FLOP/s of products, bytes/s of memory, seconds of a launch."""
+    measured = {"flops": speeds.peak, "bandwidth": speeds.bandwidth, "launch": speeds.launch}
+    return {**speeds.key, **measured}
 
 
 def _modes(subject: Subject, mode: str, said: list[str]) -> tuple[Mode, ...]:
@@ -194,12 +210,12 @@ def _timed(subject: Subject, found: Pass, speeds: Speeds, what_if: Sequence[Sett
         points=points,
         prediction=times[found.length],
         roofline=roofline(found.executed, times[found.length], speeds),
-        saturation=saturation(subject, found.mode, speeds, **sizes),
+        saturation=saturation(subject, found.mode, speeds, **sizes, traced=tuple(times)),
         what_if=tuple(at_setting(subject, found.mode, s, speeds, **sizes) for s in what_if),
     )
 
 
-def _positions(subject: Subject) -> Positions | str:
+def _positions(subject: Subject, said: list[str]) -> Positions | str:
     """How positions reach each other at a small length, or why it is not known, in a sentence."""
     if subject.why_not_real:
         return subject.why_not_real
@@ -208,9 +224,15 @@ def _positions(subject: Subject) -> Positions | str:
     length = min(_POSITIONS, subject.context or _POSITIONS)
     try:
         with seeded():
-            probe = subject.probe(subject.build("cpu"), length)
+            module, zeros = without_zeros(subject.build("cpu"))
+            probe = subject.probe(module, length)
             if isinstance(probe, str):
                 return probe
+            if zeros:
+                said.append(
+                    f"positions: {zeros} weights that are all zero are given random numbers there: "
+                    "zeros would hide what is behind them."
+                )
             return positions(probe.fn, probe.x, at=probe.at)
     except Exception as error:
         return f"{blame(error)}."

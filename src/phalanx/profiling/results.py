@@ -14,6 +14,12 @@ from phalanx.profiling.span import Law, WorkLaw
 
 Mode = Literal["train", "forward", "decode", "run"]  # run: whatever ran inside a context
 MODES: tuple[Mode, ...] = ("train", "forward", "decode")
+MODE_NAMES: dict[Mode, str] = {
+    "train": "training pass",
+    "forward": "forward pass",
+    "decode": "one token",
+    "run": "what ran",
+}
 
 
 @dataclass(frozen=True)

@@ -25,6 +25,7 @@ def saturation(
     *,
     batch: int | None = None,
     length: int | None = None,
+    traced: Sequence[int] = (),
 ) -> dict[str, int | None]:
     """The least power of two from which doubling adds less than GAIN to the tokens a second.
 
@@ -37,6 +38,8 @@ def saturation(
         speeds: of the machine.
         batch: rows while lengths grow; None: the subject's.
         length: positions while rows grow; None: the subject's.
+        traced: lengths at which the pass is traced already; three of them do where its kernels
+            are the same at each.
 
     Returns:
         ``batch`` and, unless it is decoding, ``length``: None where it does not saturate up to
@@ -45,16 +48,20 @@ def saturation(
     rows = subject.batch if batch is None else batch
     positions = subject.length if length is None else length
     found: dict[str, int | None] = {}
-    whole: Mode = "forward" if mode == "decode" else mode
-    steps = [_kernels(subject, whole, 1, size) for size in _TRACED["length"][:2]]
-    if not same_sequence(steps):  # a loop over positions, whose kernels are all alike
-        positions = min(positions, _LOOP)
-    seconds = _seconds(lambda size: _kernels(subject, mode, size, positions), "batch", speeds)
+    lengths = _TRACED["length"]
+    known = sorted(traced)[: len(lengths)]
+    if mode != "decode" and len(known) == len(lengths) and _alike(subject, mode, rows, known):
+        lengths = tuple(known)
+    elif not _alike(subject, "forward" if mode == "decode" else mode, 1, lengths[:2]):
+        positions = min(positions, _LOOP)  # of a loop, whose kernels are all alike
+    seconds = _seconds(
+        lambda size: _kernels(subject, mode, size, positions), _TRACED["batch"], speeds
+    )
     if seconds is not None:
         found["batch"] = saturates(seconds, LARGEST["batch"])
     longest = min(LARGEST["length"], subject.context or LARGEST["length"])
-    if mode != "decode" and longest >= max(_TRACED["length"]):
-        seconds = _seconds(lambda size: _kernels(subject, mode, rows, size), "length", speeds)
+    if mode != "decode" and longest >= max(lengths):
+        seconds = _seconds(lambda size: _kernels(subject, mode, rows, size), lengths, speeds)
         if seconds is not None:
             found["length"] = saturates(seconds, longest)
     return found
@@ -146,11 +153,14 @@ def _kernels(subject: Subject, mode: Mode, batch: int, length: int) -> Sequence[
     return [] if isinstance(found, str) or found.length != length else found.kernels
 
 
+def _alike(subject: Subject, mode: Mode, batch: int, lengths: Sequence[int]) -> bool:
+    return same_sequence([_kernels(subject, mode, batch, length) for length in lengths])
+
+
 def _seconds(
-    kernels: Callable[[int], Sequence[Kernel]], axis: str, speeds: Speeds
+    kernels: Callable[[int], Sequence[Kernel]], sizes: Sequence[int], speeds: Speeds
 ) -> Callable[[int], float] | None:
-    """Predicted seconds at any size along an axis; None where the kernels cannot be had."""
-    sizes = _TRACED[axis]
+    """Predicted seconds at any size, from the kernels at some; None where they cannot be had."""
     traced = [kernels(size) for size in sizes]
     if not all(traced):
         return None

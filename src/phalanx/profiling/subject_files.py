@@ -3,7 +3,7 @@
 import importlib.util
 import inspect
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -18,7 +18,8 @@ from phalanx.profiling.fake import on_meta, written
 from phalanx.profiling.subject_modules import subject_of
 from phalanx.profiling.subjects import Inputs, Subject, seeded
 
-_EXPECTED = "Expected FILE.py:FUNCTION, a function that returns a module and example inputs"
+_SIZES = {"batch", "seq_len"}
+_EXPECTED = "Expected FILE.py:FUNCTION, a function that returns (module, example_inputs)"
 
 
 def is_file_target(word: str) -> bool:
@@ -44,8 +45,7 @@ class _Built:
 
     def __init__(self, word: str, build: Callable[..., Any]) -> None:
         self._word, self._build = word, build
-        known = inspect.signature(build).parameters
-        self._sized = {"batch", "seq_len"} & set(known)
+        self._sized = _SIZES & set(_parameters(word, build))
         self._examples: dict[str, Example] = {}
 
     def subject(self) -> Subject:
@@ -53,9 +53,12 @@ class _Built:
         try:
             _, example = self._call("meta")
             return subject_of(self._word, self._make, example, give=self._give)
+        except UsageError as error:
+            said = str(error)
+            raise UsageError(
+                said if said.startswith(self._word) else f"{self._word}: {said}"
+            ) from None
         except PhalanxError as error:
-            if isinstance(error, UsageError):
-                raise
             why = str(error)
         _, example = self._call("cpu")
         made = subject_of(self._word, self._make_plainly, example, give=self._give)
@@ -86,19 +89,42 @@ class _Built:
         except Exception as error:
             raise PhalanxError(f"{self._word}: the function raised {blame(error)}.") from error
         if not (isinstance(made, tuple) and len(made) == 2 and isinstance(made[0], nn.Module)):
+            raise UsageError(f"{self._word} returned {_described(made)}. {_EXPECTED}.")
+        if isinstance(made[0], torch.jit.ScriptModule):
             raise UsageError(
-                f"{self._word} returned {_described(made)}. {_EXPECTED}: (module, example_inputs)."
+                f"{self._word} returned a {type(made[0]).__name__}, whose kernels run outside "
+                "Python. Return the module that it was made from."
             )
         module = written(made[0])
         self._examples[device] = Example.of(made[1], sequence_axis(module))
         return module, self._examples[device]
 
 
+def _parameters(word: str, build: Callable[..., Any]) -> Mapping[str, inspect.Parameter]:
+    try:
+        known = inspect.signature(build).parameters
+    except ValueError:  # a function of C does not say
+        return {}
+    needed = [
+        name
+        for name, one in known.items()
+        if one.default is one.empty and one.kind not in (one.VAR_POSITIONAL, one.VAR_KEYWORD)
+    ]
+    others = [name for name in needed if name not in _SIZES]
+    if others:
+        raise UsageError(
+            f"{word}: the function needs {', '.join(others)}. Expected one that can be called "
+            "without arguments, or with batch and seq_len alone."
+        )
+    return known
+
+
 def _function(word: str) -> Callable[..., Any]:
     name, colon, function = word.rpartition(":")
     path = Path(name)
     if not colon or not function:
-        raise UsageError(f"{word}: no function is named. {_EXPECTED}, such as {word}:build.")
+        file = word.removesuffix(":")
+        raise UsageError(f"{word}: no function is named. {_EXPECTED}, such as {file}:build.")
     if not path.is_file():
         raise UsageError(f"{path}: no such file. {_EXPECTED}.")
     spec = importlib.util.spec_from_file_location(f"phalanx_profiled_{path.stem}", path)
@@ -117,7 +143,8 @@ def _function(word: str) -> Callable[..., Any]:
     if not callable(found):
         known = [key for key, value in vars(loaded).items() if inspect.isfunction(value)]
         what = "is not callable" if found is not None else "is not there"
-        raise UsageError(f"{path}: {function} {what}.{did_you_mean(function, known)} {_EXPECTED}.")
+        near = did_you_mean(function, known) if known else " It defines no function."
+        raise UsageError(f"{path}: {function} {what}.{near} {_EXPECTED}.")
     made: Callable[..., Any] = found
     return made
 

@@ -23,6 +23,7 @@ from phalanx.profiling.subjects import Inputs, Subject, seeded
 
 HUGGINGFACE = "hf:"
 LENGTH = 512
+_LONGEST = 300  # characters of what transformers says
 _CACHES = ("past_key_values", "cache_params", "state")  # what models call what they carry
 
 
@@ -34,6 +35,7 @@ def huggingface_subject(word: str) -> Subject:
         PhalanxError: the model cannot be built, or does not run on ids.
     """
     path = Path(word.removeprefix(HUGGINGFACE))
+    path = path.parent if path.name == "config.json" else path
     if not (path / "config.json").is_file():
         raise UsageError(
             f"{word}: {path} holds no config.json. Expected a directory of a Hugging Face model "
@@ -43,16 +45,23 @@ def huggingface_subject(word: str) -> Subject:
         import transformers
     except ImportError:
         raise UsageError(
-            f"{word} needs transformers. Install it with: pip install 'phalanx[interop]'."
+            f"{word} needs transformers. Install it with: pip install 'phalanx[huggingface]'."
         ) from None
+    transformers.logging.set_verbosity_error()  # of token ids that no profile needs
     try:
         config = transformers.AutoConfig.from_pretrained(
             str(path), local_files_only=True, trust_remote_code=False
         )
     except Exception as error:
+        if "trust_remote_code" in str(error):
+            raise UsageError(
+                f"{path / 'config.json'}: the model comes with code of its own, which is not run. "
+                "Profile it from a file of yours: FILE.py:FUNCTION."
+            ) from None
+        said = " ".join(str(error).split()).split(". ")[0]
         raise UsageError(
             f"{path / 'config.json'}: transformers {transformers.__version__} does not read it: "
-            f"{type(error).__name__}: {' '.join(str(error).split())[:300]}"
+            f"{type(error).__name__}: {said.rstrip('.')[:_LONGEST]}."
         ) from None
     return config_subject(word, config)
 
@@ -89,6 +98,12 @@ def config_subject(name: str, config: Any) -> Subject:
     if both:
         inputs["decoder_input_ids"] = ids_BT.roll(1, 1)
     said = ["weights are fresh: only the configuration is read."]
+    named = _classes(config)
+    if named and type(module).__name__ not in named:
+        said.append(
+            f"config.json names {', '.join(named)}, which is no class of transformers "
+            f"for this configuration: {type(module).__name__} is profiled instead."
+        )
     if both:
         said.append("the source and the target have the same length.")
 
@@ -122,12 +137,21 @@ def config_subject(name: str, config: Any) -> Subject:
     )
 
 
+def _classes(config: Any) -> list[str]:
+    """The classes that the configuration names: a list, or one by hand."""
+    named = config.architectures or []
+    return [named] if isinstance(named, str) else [str(name) for name in named]
+
+
 def _built(config: Any) -> Any:
     import transformers
 
-    for name in config.architectures or ():
+    for name in _classes(config):
         kind = getattr(transformers, name, None)
-        if kind is not None:
+        # The name is data: only a model of just this configuration is taken from it.
+        if not isinstance(kind, type) or not issubclass(kind, transformers.PreTrainedModel):
+            continue
+        if kind.config_class is not None and isinstance(config, kind.config_class):
             return kind(config)
     return transformers.AutoModel.from_config(config, trust_remote_code=False)
 

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from math import isnan
 from typing import Any
 
 import torch
@@ -211,9 +212,28 @@ def _causal(subject: Subject, tried: nn.Module) -> bool | None:
             y = probe.fn(probe.x)
             if y.dim() < 3 or y.shape[1] != probe.x.shape[1]:
                 return None  # what is causal, is so from position to position
-            return causality(probe.fn, probe.x, at=probe.at).causal
+            found = causality(probe.fn, probe.x, at=probe.at)
+            if isnan(found.leak):
+                return None
+            return found.causal and _blind_to_later(probe)
     except Exception:
         return None  # it runs at its own length alone, or has operators without gradients
+
+
+def _blind_to_later(probe: Probe) -> bool:
+    """Whether the first half of the outputs stays when the second half of the inputs changes.
+
+    Gradients do not see what passes through an argmax, a count or ``detach``.
+    """
+    x, half = probe.x, probe.x.shape[1] // 2
+    changed = x.clone()
+    if isinstance(probe.at, nn.Embedding):
+        changed[:, half:] = (x[:, half:] + 1) % probe.at.num_embeddings
+    else:
+        changed[:, half:] += 3 * torch.randn_like(x[:, half:])
+    with torch.no_grad():
+        before, after = probe.fn(x)[:, :half], probe.fn(changed)[:, :half]
+    return torch.allclose(before, after, rtol=1e-3, atol=1e-5, equal_nan=True)
 
 
 def _driver(

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from phalanx.errors import UsageError
 from phalanx.profiling.decoding import Driver, Undecodable
+from phalanx.profiling.fake import Fake
 from phalanx.profiling.results import Mode
 
 Call = Callable[[], object]
@@ -31,11 +32,12 @@ class Inputs:
         return module(*self.args, **self.kwargs)
 
     def differentiable(self) -> "Inputs":
-        """The same, where tensors of numbers ask for a gradient."""
+        """The same, where tensors of numbers ask for a gradient; one given twice stays one."""
+        made: dict[int, Tensor] = {}
 
         def ask(value: Any) -> Any:
             if isinstance(value, Tensor) and value.is_floating_point():
-                return value.detach().requires_grad_()
+                return made.setdefault(id(value), value.detach().requires_grad_())
             return value
 
         kwargs = {name: ask(value) for name, value in self.kwargs.items()}
@@ -77,6 +79,8 @@ class Subject:
         why_not_meta: why it runs on real tensors alone, in a sentence; "" where meta will do.
         why_not_real: why it runs on meta alone, in a sentence; "" where real tensors will do.
         assumptions: what was assumed about it, in sentences.
+        executed: its passes as this machine executes them, where they were asked for already:
+            see ``phalanx.profiling.executed``.
     """
 
     name: str
@@ -94,6 +98,8 @@ class Subject:
     why_not_real: str = ""
     assumptions: tuple[str, ...] = ()
     _built: dict[str, nn.Module] = field(default_factory=dict, compare=False, repr=False)
+    _fake: list[Fake] = field(default_factory=list, compare=False, repr=False)
+    executed: dict[Any, Any] = field(default_factory=dict, compare=False, repr=False)
 
     def build(self, device: str = "meta") -> nn.Module:
         """The module on a device; made once, so that calls at several lengths share it."""
@@ -101,6 +107,12 @@ class Subject:
             # All of it in one mode, so that a look at the root tells (see _in_training).
             self._built[device] = self.make(device).train()
         return self._built[device]
+
+    def fake(self) -> Fake:
+        """The module without numbers, as this machine's CPU would run it; made once."""
+        if not self._fake:
+            self._fake.append(Fake(self.shape))
+        return self._fake[0]
 
     @property
     def shape(self) -> nn.Module:

@@ -15,7 +15,8 @@ function heatChart(figure, chart) {
     const view = chosen(figure, chart);
     const rows = view.cells;
     const side = Math.min(width - 34, 420);
-    const size = side / rows.length;
+    const columns = rows[0].length; // fewer than rows where outputs are pooled
+    const size = side / Math.max(rows.length, columns);
     const box = { left: 30, top: 22 };
     const svg = document.createElementNS(SVG, "svg");
     holder.replaceChildren(svg);
@@ -27,12 +28,12 @@ function heatChart(figure, chart) {
     node(svg, "text", { class: "axis", x: 0, y: 12 }, `i: ${words.heat_from}`);
     node(svg, "text", { class: "axis", x: box.left + side, y: height - 6, "text-anchor": "end" }, `j: ${words.heat_to}`);
     const every = Math.max(1, Math.ceil(rows.length / 8));
-    for (let k = 0; k < rows.length; k += every) {
+    for (let k = 0; k < Math.max(rows.length, columns); k += every) {
       const middle = (k + 0.5) * size + 4;
-      node(svg, "text", { x: box.left - 6, y: box.top + middle, "text-anchor": "end" }, k);
-      node(svg, "text", { x: box.left + middle - 4, y: box.top + side + 16, "text-anchor": "middle" }, k);
+      if (k < rows.length) node(svg, "text", { x: box.left - 6, y: box.top + middle, "text-anchor": "end" }, k);
+      if (k < columns) node(svg, "text", { x: box.left + middle - 4, y: box.top + side + 16, "text-anchor": "middle" }, k);
     }
-    node(svg, "rect", { class: "heat-frame", x: box.left, y: box.top, width: side, height: side });
+    node(svg, "rect", { class: "heat-frame", x: box.left, y: box.top, width: columns * size, height: rows.length * size });
     rows.forEach((row, i) => row.forEach((value, j) => {
       if (value === null) return;
       const share = value / (view.greatest || 1); // of the ink; a figure on dark ink is "over"
@@ -69,7 +70,7 @@ function heatChart(figure, chart) {
       const frame = svg.getBoundingClientRect();
       const i = Math.floor((event.clientY - frame.top - box.top) / size);
       const j = Math.floor((event.clientX - frame.left - box.left) / size);
-      point(i >= 0 && j >= 0 && i < rows.length && j < rows.length ? [i, j] : null, false);
+      point(i >= 0 && j >= 0 && i < rows.length && j < columns ? [i, j] : null, false);
     });
     svg.addEventListener("pointerleave", () => point(null, false));
     svg.addEventListener("blur", () => point(null, false));
@@ -79,8 +80,8 @@ function heatChart(figure, chart) {
       if (!step) return undefined;
       event.preventDefault();
       if (!current) return point([0, 0], true);
-      const within = (v) => Math.min(Math.max(v, 0), rows.length - 1);
-      return point([within(current[0] + step[0]), within(current[1] + step[1])], true);
+      const within = (v, count) => Math.min(Math.max(v, 0), count - 1);
+      return point([within(current[0] + step[0], rows.length), within(current[1] + step[1], columns)], true);
     });
     if (details.open) tabulate(view);
   }
@@ -92,7 +93,7 @@ function heatChart(figure, chart) {
     element(table, "caption", { class: "hidden" }, `${view.label}: ${words.heat_from} (i) ${words.heat_to} (j)`);
     const head = element(element(table, "thead"), "tr");
     element(head, "th", { scope: "col" }, "i \\ j");
-    view.cells.forEach((_, j) => element(head, "th", { scope: "col", class: "n" }, j));
+    view.cells[0].forEach((_, j) => element(head, "th", { scope: "col", class: "n" }, j));
     const body = element(table, "tbody");
     view.cells.forEach((row, i) => {
       const line = element(body, "tr");

@@ -45,7 +45,6 @@ KINDS = {  # verdict of the span's law -> key of the sentence, from all at once 
     "partly serial": "chunked",
     "serial": "serial",
 }
-FIRST = 4  # findings that stand at the head; the rest is folded
 
 
 def render_profiles(profiles: Sequence[Profile], language: str = "en") -> str:
@@ -65,9 +64,9 @@ def render_profiles(profiles: Sequence[Profile], language: str = "en") -> str:
     passes = [one for profile in profiles for one in profile.passes.values()]
     context = {
         "profiles": profiles,
-        "first": FIRST,
         "passes": [(p, list(p.passes.values())) for p in profiles],
         "index_of": names.index,
+        "timed": any(one.prediction or one.roofline for one in passes),
         "headline": _headline(profiles, words),
         "cards": [card for profile in profiles if (card := _card(profile, words))],
         "contents": _contents(profiles, drawn, words),

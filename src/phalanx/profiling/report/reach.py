@@ -66,16 +66,16 @@ def _at_distance(law: Law, what: str) -> str:
 
 def hop_map(hops_ij: Sequence[Sequence[float | None]]) -> list[str]:
     """A matrix of hops as lines of digits, ``.`` where no path leads; at most MAP of a side."""
-    size = len(hops_ij)
-    step = math.ceil(size / MAP)
-    places = range(0, size, step)
+    inputs, outputs = len(hops_ij), len(hops_ij[0])  # outputs: one where they are pooled
+    step = math.ceil(max(inputs, outputs) / MAP)
+    at_i, at_j = range(0, inputs, step), range(0, outputs, step)
     cells = [
-        ["." if hops_ij[i][j] is None else significant(hops_ij[i][j] or 0.0) for j in places]
-        for i in places
+        ["." if hops_ij[i][j] is None else significant(hops_ij[i][j] or 0.0) for j in at_j]
+        for i in at_i
     ]
-    names = [str(i) for i in places]
-    width = max(len(text) for row in [*cells, names] for text in row)
-    rows = [["", *names], *([name, *row] for name, row in zip(names, cells, strict=True))]
+    names_i, names_j = [str(i) for i in at_i], [str(j) for j in at_j]
+    width = max(len(text) for row in [*cells, names_i, names_j] for text in row)
+    rows = [["", *names_j], *([name, *row] for name, row in zip(names_i, cells, strict=True))]
     return [" ".join(text.rjust(width) for text in row) for row in rows]
 
 

@@ -8,14 +8,9 @@ from rich.table import Table
 from rich.text import Text
 
 from phalanx.pages.figures import NOTHING
+from phalanx.profiling.results import MODE_NAMES as MODE_NAMES
 from phalanx.profiling.results import Mode
 
-MODE_NAMES: dict[Mode, str] = {
-    "train": "training pass",
-    "forward": "forward pass",
-    "decode": "one token",
-    "run": "what ran",
-}
 LIMITS = {
     "compute": "arithmetic",
     "memory": "memory",
