@@ -3,28 +3,21 @@
 Only the configuration is read, never the network, and no code that came with the model is run.
 """
 
-import copy
-from contextlib import AbstractContextManager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from phalanx.errors import PhalanxError, UsageError
-from phalanx.profiling.answers import output_of
 from phalanx.profiling.blame import blame
-from phalanx.profiling.decoding import Driver, Undecodable
 from phalanx.profiling.examples import Example
-from phalanx.profiling.origins import tensors_in
 from phalanx.profiling.subject_modules import subject_of
-from phalanx.profiling.subjects import Inputs, Subject, seeded
+from phalanx.profiling.subjects import Subject, seeded
 
 HUGGINGFACE = "hf:"
 LENGTH = 512
 _LONGEST = 300  # characters of what transformers says
-_CACHES = ("past_key_values", "cache_params", "state")  # what models call what they carry
 
 
 def huggingface_subject(word: str) -> Subject:
@@ -113,9 +106,7 @@ def config_subject(name: str, config: Any) -> Subject:
             name,
             make,
             example,
-            driver=_driver(module, both, example),
             context=context,
-            causal=False if both else module.can_generate() or None,
             said=(*said, *more),
         )
 
@@ -154,80 +145,3 @@ def _built(config: Any) -> Any:
         if kind.config_class is not None and isinstance(config, kind.config_class):
             return kind(config)
     return transformers.AutoModel.from_config(config, trust_remote_code=False)
-
-
-def _driver(module: Any, both: bool, example: Example) -> Driver | Undecodable:
-    if not module.can_generate():
-        return Undecodable(
-            f"{type(module).__name__} gives no scores of a next token; for a decoder name the "
-            "class with them in config.json (architectures)."
-        )
-    return HuggingFaceSteps(example, both)
-
-
-@dataclass(frozen=True)
-class HuggingFaceSteps:
-    """A model of transformers that generates: its own cache carried, whatever that holds."""
-
-    example: Example
-    both: bool
-    cached: bool = True
-
-    @property
-    def says(self) -> tuple[str, ...]:
-        """What is there beforehand."""
-        if not self.both:
-            return ()
-        return (
-            "decode: the source is as long as the context, and the encoder has read it before.",
-        )
-
-    def no_gradients(self) -> AbstractContextManager[Any]:
-        """No gradients, as in its ``generate``."""
-        return torch.no_grad()
-
-    def start(
-        self, module: Any, batch: int, context: int, device: str, *, room: int = 0
-    ) -> tuple[Tensor, Any]:
-        """The last id of the prompt, and the cache after the others."""
-        given = self.example.resized(batch, context, device)
-        ids_BT = given.kwargs["decoder_input_ids" if self.both else "input_ids"]
-        beforehand: dict[str, Any] = {}
-        if self.both:
-            beforehand["encoder_outputs"] = module.get_encoder()(given.kwargs["input_ids"])
-        if context == 1:
-            return ids_BT[:, -1], beforehand
-        answer = self._run(module, ids_BT[:, :-1], beforehand)
-        return ids_BT[:, -1], {**beforehand, **_carried(answer)}
-
-    def step(self, module: nn.Module, token: Tensor, state: Any) -> tuple[Tensor, Any]:
-        """The likeliest next id."""
-        answer = self._run(module, token[:, None], _apart(state))
-        return output_of(answer)[:, -1].argmax(-1), {**state, **_carried(answer)}
-
-    def state_bytes(self, state: Any) -> int:
-        """Of the cache, and of the encoder's outputs where there are any."""
-        held = {id(t): t.numel() * t.element_size() for t in tensors_in(list(state.values()))}
-        return sum(held.values())
-
-    def _run(self, module: nn.Module, ids_BT: Tensor, state: dict[str, Any]) -> Any:
-        name = "decoder_input_ids" if self.both else "input_ids"
-        return Inputs((), {name: ids_BT, "use_cache": True, **state}).into(module)
-
-
-def _carried(answer: Any) -> dict[str, Any]:
-    found = {name: getattr(answer, name, None) for name in _CACHES}
-    return {name: value for name, value in found.items() if value is not None}
-
-
-def _apart(value: Any) -> Any:
-    """The same tensors in containers of their own: a cache that is appended to stays as it was."""
-    if isinstance(value, dict):
-        return type(value)((key, _apart(part)) for key, part in value.items())
-    if isinstance(value, list):
-        return [_apart(part) for part in value]
-    if hasattr(value, "__dict__") and not isinstance(value, (Tensor, type)):
-        new = copy.copy(value)
-        vars(new).update({key: _apart(part) for key, part in vars(value).items()})
-        return new
-    return value

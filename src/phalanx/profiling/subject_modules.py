@@ -17,6 +17,11 @@ from phalanx.profiling.decoding import Driver, RecurrentSteps, Scores, Undecodab
 from phalanx.profiling.examples import Example, sequence_axis
 from phalanx.profiling.fake import on_meta, sharing, written
 from phalanx.profiling.gradients import causality
+from phalanx.profiling.huggingface_steps import (
+    declared_causal,
+    driver_of,
+    is_of_transformers,
+)
 from phalanx.profiling.subjects import Inputs, Probe, Subject, seeded
 
 Loss = Callable[[Any], Tensor]
@@ -84,7 +89,6 @@ def subject_of(
     give: Give | None = None,
     driver: Driver | Undecodable | None = None,
     context: int | None = None,
-    causal: bool | None = None,
     why_not_real: str = "",
     said: tuple[str, ...] = (),
 ) -> Subject:
@@ -96,7 +100,6 @@ def subject_of(
         loss: ``loss(answer)``; None: see ``answers.loss_of``.
         give: the inputs at other sizes; None: the example's, repeated or cut.
         driver: of decoding; None: to be found out.
-        causal: as its class declares it, where no small run can tell.
         said: assumptions made so far.
 
     Raises:
@@ -105,6 +108,10 @@ def subject_of(
     give = give or example.resized
     tried = _try(name, make, example, give, why_not_real)
     classified = _classified(example, tried.output)
+    causal = None  # as its class declares it, where no small run can tell
+    if driver is None and is_of_transformers(tried.module) and example.is_ids:
+        driver = driver_of(tried.module, example)
+        causal = declared_causal(tried.module)
 
     def training_loss(module: nn.Module, given: Inputs) -> Tensor:
         answer = given.into(module)
