@@ -24,14 +24,14 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from phalanx.profiling.calibration import Speeds, key_of, measure_speeds, speeds
 from phalanx.profiling.executed import executed_kernels
-from phalanx.profiling.predict import predict
-from phalanx.profiling.probes import control_product
+from phalanx.profiling.machine.calibration import Speeds, key_of, measure_speeds, speeds
+from phalanx.profiling.machine.predict import predict
+from phalanx.profiling.machine.probes import control_product
+from phalanx.profiling.machine.timing import spread, unsteady
 from phalanx.profiling.results import MODES, Mode
-from phalanx.profiling.subject_modules import module_subject
-from phalanx.profiling.subjects import Subject, subjects_from
-from phalanx.profiling.timing import spread, unsteady
+from phalanx.profiling.subjects.modules import module_subject
+from phalanx.profiling.subjects.subject import Subject, subjects_from
 
 Sizes = tuple[tuple[int, int], ...]
 Make = Callable[[], nn.Module]

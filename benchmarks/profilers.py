@@ -27,7 +27,7 @@ import torch
 from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
-from phalanx.profiling.trace import Tracer
+from phalanx.profiling.tracing.trace import Tracer
 
 T, D, H, F, L, V = 128, 256, 4, 1024, 2, 1000  # B = 1
 MARKERS = ("<!-- table begins -->", "<!-- table ends -->")

@@ -15,7 +15,7 @@ from phalanx.comparison.reach import decades_per_position
 from phalanx.comparison.results import Verdict
 from phalanx.comparison.subjects import Subject
 from phalanx.models import build
-from phalanx.profiling.gradients import gradient_by_distance
+from phalanx.profiling.elements.gradients import gradient_by_distance
 
 Make = Callable[[], Subject]
 

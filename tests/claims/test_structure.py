@@ -11,7 +11,7 @@ from phalanx.comparison.reach import reach
 from phalanx.comparison.structure import ROWS, Structure, examine, structure_rows
 from phalanx.comparison.subjects import Subject, on_meta, on_numbers
 from phalanx.models import preset
-from phalanx.profiling.trace import trace
+from phalanx.profiling.tracing.trace import trace
 
 PLACES = ("core", "training", "autoregressive", "one pass", "distance", "hardware")
 EXPECTED = {

@@ -7,7 +7,7 @@ import pytest
 
 from phalanx.cli.doctor import Finding, diagnose
 from phalanx.cli.main import main
-from phalanx.profiling.hardware import Peaks
+from phalanx.profiling.machine.hardware import Peaks
 
 FACTS: dict[str, Any] = {
     "processor": "Some CPU",
@@ -67,8 +67,8 @@ def test_a_gpu_is_named() -> None:
 def test_doctor_prints_text_or_json(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("phalanx.profiling.hardware.peaks", lambda device, seconds: PEAKS)
-    monkeypatch.setattr("phalanx.profiling.hardware.facts", lambda: FACTS)
+    monkeypatch.setattr("phalanx.profiling.machine.hardware.peaks", lambda device, seconds: PEAKS)
+    monkeypatch.setattr("phalanx.profiling.machine.hardware.facts", lambda: FACTS)
     assert main(["doctor"]) == 0
     assert "Some CPU, Linux x86_64" in capsys.readouterr().out
     assert main(["doctor", "--json"]) == 0

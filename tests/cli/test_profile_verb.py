@@ -226,7 +226,7 @@ def test_the_lengths_of_a_what_if_make_room_in_a_preset(
         asked.append(longest)
         raise UsageError("enough")
 
-    monkeypatch.setattr("phalanx.profiling.subjects.subjects_from", stop)
+    monkeypatch.setattr("phalanx.profiling.subjects.subject.subjects_from", stop)
     monkeypatch.setattr("phalanx.cli.profile_work._speeds", lambda: None)
     assert main(["profile", "lstm", "--seq-len", "8", "--what-if", "seq-len=2048"]) == 2
     assert asked == [2048]

@@ -15,7 +15,7 @@ from phalanx.comparison.subjects import Subject, resized
 from phalanx.config import ModelConfig
 from phalanx.models import preset
 from phalanx.models.presets import PRESETS, count
-from phalanx.profiling.timing import Interleaved, Timing
+from phalanx.profiling.machine.timing import Interleaved, Timing
 
 NAMES = ("rnn", "transformer")
 

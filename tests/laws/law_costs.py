@@ -19,7 +19,7 @@ from phalanx.mixers import Bidirectional, MinGRU
 from phalanx.mixers.attention import Attention, BidirectionalAttention
 from phalanx.mixers.cross_attention import CrossAttention
 from phalanx.mixers.recurrent import GatedCell
-from phalanx.profiling.trace import trace
+from phalanx.profiling.tracing.trace import trace
 
 MEMORY = 5  # positions of what a cross block reads
 

@@ -1,10 +1,10 @@
 """Speeds of a machine that does not exist, whose every time is known by arithmetic."""
 
-from phalanx.profiling.calibration import Speeds
-from phalanx.profiling.cost import Cost, of_product
-from phalanx.profiling.graph import Kernel
-from phalanx.profiling.probes import PROBES
-from phalanx.profiling.tables import Table, grid
+from phalanx.profiling.costs.cost import Cost, of_product
+from phalanx.profiling.machine.calibration import Speeds
+from phalanx.profiling.machine.probes import PROBES
+from phalanx.profiling.machine.tables import Table, grid
+from phalanx.profiling.tracing.graph import Kernel
 
 LAUNCH = 1e-6
 FLOPS = 1e11

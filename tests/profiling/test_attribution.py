@@ -8,9 +8,9 @@ from torch import Tensor, nn
 from torch.nn.modules import module as hooks
 from torch.utils.checkpoint import checkpoint
 
-from phalanx.profiling.graph import Kernel
-from phalanx.profiling.trace import Tracer
-from phalanx.profiling.tree import module_tree
+from phalanx.profiling.tracing.graph import Kernel
+from phalanx.profiling.tracing.trace import Tracer
+from phalanx.profiling.tracing.tree import module_tree
 
 
 def kernels_of(model: nn.Module, x: Tensor, train: bool = True) -> list[Kernel]:

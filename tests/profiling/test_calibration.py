@@ -9,12 +9,12 @@ import torch
 from sample_speeds import kernel, speeds
 
 from phalanx.errors import UsageError
-from phalanx.profiling import calibration
-from phalanx.profiling.calibration import Speeds, Stopwatch, key_of, measure_speeds, path_of
-from phalanx.profiling.doubt import SLOWER
-from phalanx.profiling.predict import predict
-from phalanx.profiling.probes import PROBES, Probe
-from phalanx.profiling.tables import grid
+from phalanx.profiling.machine import calibration
+from phalanx.profiling.machine.calibration import Speeds, Stopwatch, key_of, measure_speeds, path_of
+from phalanx.profiling.machine.doubt import SLOWER
+from phalanx.profiling.machine.predict import predict
+from phalanx.profiling.machine.probes import PROBES, Probe
+from phalanx.profiling.machine.tables import grid
 
 
 def test_every_probe_runs_at_its_smallest_size() -> None:

@@ -5,7 +5,7 @@ import torch
 from plain_models import PlainGPT
 from torch import Tensor, nn
 
-from phalanx.profiling.calls import trace_calls
+from phalanx.profiling.tracing.calls import trace_calls
 
 
 @pytest.mark.parametrize("device", ["cpu", "meta"])

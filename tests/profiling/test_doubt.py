@@ -1,7 +1,7 @@
 import math
 
-from phalanx.profiling.doubt import SLOWER, agree, bounds
-from phalanx.profiling.tables import Table
+from phalanx.profiling.machine.doubt import SLOWER, agree, bounds
+from phalanx.profiling.machine.tables import Table
 
 
 def test_a_time_is_bounded_by_larger_sizes_and_by_its_share_of_smaller_ones() -> None:

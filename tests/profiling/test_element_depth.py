@@ -7,8 +7,8 @@ from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812
 
 from phalanx.errors import PhalanxError
-from phalanx.profiling.element_depth import ElementDepth, element_depth
-from phalanx.profiling.trace import trace
+from phalanx.profiling.elements.depth import ElementDepth, element_depth
+from phalanx.profiling.tracing.trace import trace
 
 
 @pytest.fixture(autouse=True)

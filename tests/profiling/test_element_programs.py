@@ -12,8 +12,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from phalanx.profiling.element_depth import element_depth
-from phalanx.profiling.paths import paths
+from phalanx.profiling.elements.depth import element_depth
+from phalanx.profiling.elements.paths import paths
 
 ROWS, COLUMNS, STEPS = 3, 4, 14
 Objects = np.ndarray[Any, Any]

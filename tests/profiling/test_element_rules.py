@@ -14,7 +14,7 @@ from torch import Tensor
 from torch.nn import functional as F  # noqa: N812
 
 from phalanx.errors import PhalanxError
-from phalanx.profiling.paths import paths
+from phalanx.profiling.elements.paths import paths
 
 aten: Any = torch.ops.aten
 Fn = Callable[[Tensor], Tensor]

@@ -20,8 +20,8 @@ from torch import nn
 from torch.nn import functional as F  # noqa: N812
 from torch.profiler import ExecutionTraceObserver
 
-from phalanx.profiling.algorithm import as_algorithm
-from phalanx.profiling.trace import trace
+from phalanx.profiling.tracing.algorithm import as_algorithm
+from phalanx.profiling.tracing.trace import trace
 
 CONSTANTS = {"zeros", "ones_like", "zeros_like", "fill_", "zero_", "arange", "scalar_tensor"}
 ALLOCATIONS = {"empty", "empty_like", "empty_strided", "resize_"}

@@ -5,7 +5,7 @@ import torch
 from plain_models import PlainGPT
 from torch import Tensor, nn
 
-from phalanx.profiling.gradients import causality, gradient_by_distance, gradients
+from phalanx.profiling.elements.gradients import causality, gradient_by_distance, gradients
 
 
 def test_causal_and_not() -> None:

@@ -3,7 +3,7 @@ import time
 
 import torch
 
-from phalanx.profiling import hardware
+from phalanx.profiling.machine import hardware
 
 
 def test_facts_are_json_and_complete() -> None:

@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import nn
 
-from phalanx.profiling.trace import Tracer
+from phalanx.profiling.tracing.trace import Tracer
 
 MODULES = {
     "dropout": lambda: nn.Dropout(0.5),

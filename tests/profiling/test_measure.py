@@ -6,14 +6,14 @@ import pytest
 import torch
 
 from phalanx.errors import UsageError
-from phalanx.profiling import measure as module
-from phalanx.profiling.cost import Cost
-from phalanx.profiling.crew import measure_workers, threads_of_torch, why_not_together
-from phalanx.profiling.graph import Kernel
-from phalanx.profiling.measure import measure, powers_of_two
+from phalanx.profiling.costs.cost import Cost
+from phalanx.profiling.machine import measure as module
+from phalanx.profiling.machine.crew import measure_workers, threads_of_torch, why_not_together
+from phalanx.profiling.machine.measure import measure, powers_of_two
+from phalanx.profiling.machine.speedup import Workers
 from phalanx.profiling.results import Mode
-from phalanx.profiling.speedup import Workers
-from phalanx.profiling.subjects import subjects_from
+from phalanx.profiling.subjects.subject import subjects_from
+from phalanx.profiling.tracing.graph import Kernel
 
 SECONDS_A_POSITION = 1e-3
 

@@ -6,10 +6,10 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from phalanx.profiling.cells import Cells, Geometry, distinct
-from phalanx.profiling.graph import GIVEN, Graph
-from phalanx.profiling.live import Storages
-from phalanx.profiling.trace import Tracer, trace
+from phalanx.profiling.tracing.cells import Cells, Geometry, distinct
+from phalanx.profiling.tracing.graph import GIVEN, Graph
+from phalanx.profiling.tracing.live import Storages
+from phalanx.profiling.tracing.trace import Tracer, trace
 
 
 @pytest.mark.parametrize("device", ["cpu", "meta"])

@@ -6,10 +6,10 @@ from plain_models import PlainGPT, window_mask
 from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812
 
-from phalanx.profiling import positions as module
-from phalanx.profiling.fake import without_zeros
-from phalanx.profiling.paths import Paths
-from phalanx.profiling.positions import positions
+from phalanx.profiling.elements import positions as module
+from phalanx.profiling.elements.paths import Paths
+from phalanx.profiling.elements.positions import positions
+from phalanx.profiling.subjects.fake import without_zeros
 
 
 @pytest.fixture(autouse=True)

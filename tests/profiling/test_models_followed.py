@@ -10,10 +10,10 @@ from plain_models import PlainGPT
 from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812
 
-from phalanx.profiling.element_depth import element_depth
-from phalanx.profiling.gradients import gradients
-from phalanx.profiling.paths import paths
-from phalanx.profiling.positions import positions
+from phalanx.profiling.elements.depth import element_depth
+from phalanx.profiling.elements.gradients import gradients
+from phalanx.profiling.elements.paths import paths
+from phalanx.profiling.elements.positions import positions
 
 T, D = 8, 8
 

@@ -8,8 +8,8 @@ from plain_models import PlainGPT
 from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812
 
-from phalanx.profiling.trace import Tracer
-from phalanx.profiling.tree import critical_path, module_tree
+from phalanx.profiling.tracing.trace import Tracer
+from phalanx.profiling.tracing.tree import critical_path, module_tree
 
 
 def traced(model: nn.Module, *inputs: Tensor, train: bool = False) -> Tracer:

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.nn import functional as F  # noqa: N812
 
-from phalanx.profiling.trace import Trace, Tracer, TraceWarning, trace
+from phalanx.profiling.tracing.trace import Trace, Tracer, TraceWarning, trace
 
 MODEL = nn.Sequential(nn.Linear(4, 4), nn.ReLU(), nn.Linear(4, 4))
 X = torch.ones(2, 4)
@@ -91,7 +91,7 @@ def test_a_branch_on_data_inside_torch_is_one_kernel_of_unknown_cost() -> None:
     assert found.path == ("sum", "gt", "cond", "tanh")
 
 
-@pytest.mark.filterwarnings("ignore::phalanx.profiling.trace.TraceWarning")
+@pytest.mark.filterwarnings("ignore::phalanx.profiling.tracing.trace.TraceWarning")
 @pytest.mark.filterwarnings("ignore:Sparse:UserWarning")
 def test_tensors_without_a_storage_are_followed_whole() -> None:
     table = nn.Embedding(5, 3, sparse=True)

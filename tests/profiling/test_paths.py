@@ -11,9 +11,9 @@ from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812
 
 from phalanx.errors import PhalanxError
-from phalanx.profiling.gradients import gradients
-from phalanx.profiling.path_rules import UnfollowedOperatorError
-from phalanx.profiling.paths import hops, paths, then
+from phalanx.profiling.elements.gradients import gradients
+from phalanx.profiling.elements.path_rules import UnfollowedOperatorError
+from phalanx.profiling.elements.paths import hops, paths, then
 
 T, D = 12, 6
 

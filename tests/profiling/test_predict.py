@@ -1,13 +1,13 @@
 import pytest
 from sample_speeds import BANDWIDTH, FLOPS, LAUNCH, kernel, product, speeds
 
-from phalanx.profiling.cost import Cost, of_product
-from phalanx.profiling.graph import Kernel
-from phalanx.profiling.kernel_times import seconds, weight_bytes
-from phalanx.profiling.predict import HIGH, LOW, cold_seconds, parts_of, predict
+from phalanx.profiling.costs.cost import Cost, of_product
+from phalanx.profiling.machine.kernel_times import seconds, weight_bytes
+from phalanx.profiling.machine.predict import HIGH, LOW, cold_seconds, parts_of, predict
+from phalanx.profiling.machine.roofline import roofline
+from phalanx.profiling.machine.tables import Table
 from phalanx.profiling.results import Figures
-from phalanx.profiling.roofline import roofline
-from phalanx.profiling.tables import Table
+from phalanx.profiling.tracing.graph import Kernel
 
 HERE = speeds()
 

@@ -10,11 +10,11 @@ from torch.nn import functional as F  # noqa: N812
 
 from phalanx.models import Decoder
 from phalanx.models.presets import build, preset
-from phalanx.profiling.calls import trace_calls
-from phalanx.profiling.gradients import gradients
-from phalanx.profiling.paths import paths
+from phalanx.profiling.elements.gradients import gradients
+from phalanx.profiling.elements.paths import paths
 from phalanx.profiling.span import Law
-from phalanx.profiling.trace import trace
+from phalanx.profiling.tracing.calls import trace_calls
+from phalanx.profiling.tracing.trace import trace
 
 LENGTHS = (32, 48, 64)
 

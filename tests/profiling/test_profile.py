@@ -16,7 +16,7 @@ from phalanx.errors import PhalanxError, UsageError
 from phalanx.profiling.passes import lengths_for_a_law
 from phalanx.profiling.profile import profile_subject
 from phalanx.profiling.results import MODES, Pass, Profile
-from phalanx.profiling.subjects import subjects_from
+from phalanx.profiling.subjects.subject import subjects_from
 
 WIDTH, HEADS, LAYERS, VOCABULARY = 16, 2, 2, 30
 

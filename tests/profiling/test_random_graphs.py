@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from phalanx.profiling.trace import Tracer
+from phalanx.profiling.tracing.trace import Tracer
 
 SHAPE = (4, 6)
 VIEWS: tuple[Callable[[Tensor], Tensor], ...] = (

@@ -6,13 +6,13 @@ from sample_speeds import kernel, product, speeds
 from torch import nn
 
 from phalanx.errors import UsageError
-from phalanx.profiling import saturation as under_test
 from phalanx.profiling.executed import executed_kernels
-from phalanx.profiling.predict import predict
-from phalanx.profiling.resizing import resized, same_sequence, through
-from phalanx.profiling.saturation import parse_setting, saturates, saturation, what_if
-from phalanx.profiling.subject_modules import module_subject
-from phalanx.profiling.subjects import Subject
+from phalanx.profiling.machine import saturation as under_test
+from phalanx.profiling.machine.predict import predict
+from phalanx.profiling.machine.resizing import resized, same_sequence, through
+from phalanx.profiling.machine.saturation import parse_setting, saturates, saturation, what_if
+from phalanx.profiling.subjects.modules import module_subject
+from phalanx.profiling.subjects.subject import Subject
 
 HERE = speeds()
 

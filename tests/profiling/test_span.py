@@ -10,7 +10,7 @@ from torch import nn
 from torch.nn import functional as F  # noqa: N812
 
 from phalanx.profiling.span import Law, WorkLaw, span_law, work_law
-from phalanx.profiling.trace import trace
+from phalanx.profiling.tracing.trace import trace
 
 LENGTHS = (4, 8, 16, 32)
 

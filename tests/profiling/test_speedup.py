@@ -7,9 +7,8 @@ from itertools import pairwise
 
 import pytest
 
-from phalanx.profiling.cost import Cost
-from phalanx.profiling.graph import Kernel
-from phalanx.profiling.speedup import (
+from phalanx.profiling.costs.cost import Cost
+from phalanx.profiling.machine.speedup import (
     CACHE,
     GRAIN,
     PRODUCT_GRAIN,
@@ -22,6 +21,7 @@ from phalanx.profiling.speedup import (
     speed_up,
     task,
 )
+from phalanx.profiling.tracing.graph import Kernel
 
 WORKERS = (1, 2, 3, 4, 8, 64)
 

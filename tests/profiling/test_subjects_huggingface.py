@@ -10,8 +10,8 @@ import torch
 from phalanx.errors import UsageError
 from phalanx.profiling.executed import executed_kernels
 from phalanx.profiling.profile import profile_subject
-from phalanx.profiling.subjects import Subject, subjects_from
-from phalanx.profiling.trace import trace
+from phalanx.profiling.subjects.subject import Subject, subjects_from
+from phalanx.profiling.tracing.trace import trace
 
 transformers = pytest.importorskip("transformers")
 

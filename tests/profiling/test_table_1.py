@@ -11,9 +11,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812
 
-from phalanx.profiling.paths import paths
+from phalanx.profiling.elements.paths import paths
 from phalanx.profiling.span import Law, WorkLaw
-from phalanx.profiling.trace import trace
+from phalanx.profiling.tracing.trace import trace
 
 K, R = 3, 4  # kernel of a convolution, reach of restricted attention
 Layer = Callable[[int], Callable[[Tensor], Tensor]]

@@ -1,6 +1,6 @@
 import pytest
 
-from phalanx.profiling.tables import Table, grid
+from phalanx.profiling.machine.tables import Table, grid
 
 
 def powers() -> Table:

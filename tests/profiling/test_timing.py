@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 import pytest
 
-from phalanx.profiling.timing import interleave, unsteady
+from phalanx.profiling.machine.timing import interleave, unsteady
 
 
 class Clock:

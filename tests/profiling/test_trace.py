@@ -5,8 +5,8 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from phalanx.profiling.folding import fold
-from phalanx.profiling.trace import Tracer, TraceWarning, trace
+from phalanx.profiling.tracing.folding import fold
+from phalanx.profiling.tracing.trace import Tracer, TraceWarning, trace
 
 DEVICES = ("cpu", "meta")
 

@@ -10,7 +10,7 @@ from torch.nn import functional as F  # noqa: N812
 from torch.utils.flop_counter import FlopCounterMode
 
 from phalanx.profiling.span import work_law
-from phalanx.profiling.trace import Tracer, trace
+from phalanx.profiling.tracing.trace import Tracer, trace
 
 
 @pytest.mark.parametrize(("kind", "gates"), [(nn.RNN, 1), (nn.GRU, 3), (nn.LSTM, 4)])

@@ -9,9 +9,9 @@ from plain_models import PlainGPT, gpt_forward_flops
 from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812
 
-from phalanx.profiling.calls import trace_calls
 from phalanx.profiling.span import Law
-from phalanx.profiling.trace import Tracer, trace
+from phalanx.profiling.tracing.calls import trace_calls
+from phalanx.profiling.tracing.trace import Tracer, trace
 
 transformers = pytest.importorskip("transformers")
 

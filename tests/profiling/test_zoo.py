@@ -12,11 +12,11 @@ from torch.utils.flop_counter import flop_registry
 from zoo import BY_NAME, ZOO, Entry
 
 from phalanx.errors import PhalanxError
-from phalanx.profiling.algorithm import as_algorithm
-from phalanx.profiling.gradients import causality
-from phalanx.profiling.paths import paths
+from phalanx.profiling.elements.gradients import causality
+from phalanx.profiling.elements.paths import paths
 from phalanx.profiling.span import Law, WorkLaw
-from phalanx.profiling.trace import Trace, Tracer
+from phalanx.profiling.tracing.algorithm import as_algorithm
+from phalanx.profiling.tracing.trace import Trace, Tracer
 
 FAST = (
     "torch RNN", "torch Conv1d stack", "transformers gpt2", "transformers mixtral",

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import torch
 
 from phalanx.inference.decoding import Decoding
-from phalanx.profiling.trace import Tracer, TraceWarning
+from phalanx.profiling.tracing.trace import Tracer, TraceWarning
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from phalanx.cli.common import Json, print_json
 
 if TYPE_CHECKING:
-    from phalanx.profiling.hardware import Peaks
+    from phalanx.profiling.machine.hardware import Peaks
 
 
 @dataclass(frozen=True)
@@ -36,7 +36,7 @@ def doctor(*, json: Json = False) -> None:
 
     Takes about two seconds: matrix products and memory are measured, not looked up.
     """
-    from phalanx.profiling.hardware import facts, peaks
+    from phalanx.profiling.machine.hardware import facts, peaks
 
     found = facts()
     device = "cuda" if found["gpu"] else "cpu"

@@ -136,8 +136,8 @@ def settings(what_if: tuple[str, ...], predict: bool) -> tuple[dict[str, int], .
         raise UsageError("--what-if with --no-predict: expected one of them. Leave out either.")
     if not what_if:
         return ()
-    from phalanx.profiling.hardware import usable_cores
-    from phalanx.profiling.saturation import parse_setting
+    from phalanx.profiling.machine.hardware import usable_cores
+    from phalanx.profiling.machine.saturation import parse_setting
 
     found = tuple(dict([parse_setting(word)]) for word in what_if)
     for threads in (setting["threads"] for setting in found if "threads" in setting):

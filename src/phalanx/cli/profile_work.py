@@ -11,9 +11,9 @@ from phalanx.cli.common import TERMINATED, note
 from phalanx.errors import PhalanxError
 
 if TYPE_CHECKING:
-    from phalanx.profiling.calibration import Speeds
+    from phalanx.profiling.machine.calibration import Speeds
     from phalanx.profiling.results import Profile
-    from phalanx.profiling.subjects import Subject
+    from phalanx.profiling.subjects.subject import Subject
 
 _BATCHES = (1, 2, 4, 8)  # times the batch that is profiled
 _STARTED = time.perf_counter()
@@ -86,7 +86,7 @@ class Work:
 
     def _do(self, target: str) -> None:
         from phalanx.profiling.profile import profile_subject
-        from phalanx.profiling.subjects import subjects_from
+        from phalanx.profiling.subjects.subject import subjects_from
         from phalanx.training.precision import choose_device
 
         asked = self._request
@@ -111,7 +111,7 @@ class Work:
             self._measure(subject, speeds)
 
     def _measure(self, subject: "Subject", speeds: "Speeds | None") -> None:
-        from phalanx.profiling.measure import measure
+        from phalanx.profiling.machine.measure import measure
 
         asked = self._request
         assert asked.measured_seconds is not None
@@ -154,14 +154,14 @@ def _say(text: str) -> None:
 
 def _threads() -> list[int]:
     """1, 2, 4 ... and all cores that this process may use."""
-    from phalanx.profiling.hardware import usable_cores
+    from phalanx.profiling.machine.hardware import usable_cores
 
     cores = usable_cores()
     return sorted({cores, *(2**n for n in range(cores.bit_length()) if 2**n <= cores)})
 
 
 def _speeds() -> "Speeds":
-    from phalanx.profiling.calibration import key_of, path_of, speeds
+    from phalanx.profiling.machine.calibration import key_of, path_of, speeds
 
     if not path_of(key_of("cpu")).exists():
         _say("measuring the speeds of this machine, once: about 20 s (--no-predict: not now)")

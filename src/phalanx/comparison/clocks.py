@@ -6,8 +6,8 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
-from phalanx.profiling.hardware import synchronise
-from phalanx.profiling.timing import Interleaved, interleave
+from phalanx.profiling.machine.hardware import synchronise
+from phalanx.profiling.machine.timing import Interleaved, interleave
 
 CONFIDENCE = 0.95
 LEAST_REPEATS = 3

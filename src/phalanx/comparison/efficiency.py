@@ -16,8 +16,8 @@ from phalanx.comparison.results import SizePoint, Verdict
 from phalanx.comparison.subjects import Subject, resized
 from phalanx.comparison.work import ids, train_call
 from phalanx.models import Decoder, build
-from phalanx.profiling.hardware import synchronise
-from phalanx.profiling.timing import Interleaved
+from phalanx.profiling.machine.hardware import synchronise
+from phalanx.profiling.machine.timing import Interleaved
 
 SIZES = {  # device -> parameters outside the tables
     "cpu": (100_000, 400_000, 1_600_000, 6_400_000),

@@ -13,7 +13,7 @@ from phalanx.comparison.results import DistancePoint, Verdict
 from phalanx.comparison.rules import GRADIENT
 from phalanx.mixers import RNN
 from phalanx.models import Decoder
-from phalanx.profiling.gradients import gradient_by_distance
+from phalanx.profiling.elements.gradients import gradient_by_distance
 
 LENGTH, ROWS = 64, 4
 DISTANCES = (1, 2, 4, 8, 16, 24, 32, 40, 48, 56)

@@ -13,7 +13,7 @@ from phalanx.comparison.subjects import outermost_mixers
 from phalanx.mixers.base import Mixer
 from phalanx.models import SequenceModel
 from phalanx.profiling.span import Law
-from phalanx.profiling.trace import trace
+from phalanx.profiling.tracing.trace import trace
 from phalanx.rows import Rows
 
 Mode = Literal["forward", "train"]

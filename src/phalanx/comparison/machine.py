@@ -25,8 +25,8 @@ from phalanx.comparison.rules import (
 )
 from phalanx.comparison.work import Work, forward_call, ids, mixers_call, train_call
 from phalanx.models import Decoder, build
+from phalanx.profiling.machine.timing import Interleaved
 from phalanx.profiling.span import WorkLaw
-from phalanx.profiling.timing import Interleaved
 
 LENGTH, ROWS = 256, 16  # one row of 256 positions against 16 rows of 16
 TOKENS = 64  # generated, against a pass over as many

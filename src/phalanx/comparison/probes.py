@@ -17,8 +17,8 @@ from phalanx.comparison.growth import NEAR, Call, Lengths, law_of, pass_of, pass
 from phalanx.comparison.subjects import outermost_mixers
 from phalanx.mixers import Attention, BidirectionalAttention, Mixer
 from phalanx.models import SequenceModel
-from phalanx.profiling.gradients import Causality, causality, gradients
-from phalanx.profiling.trace import trace
+from phalanx.profiling.elements.gradients import Causality, causality, gradients
+from phalanx.profiling.tracing.trace import trace
 from phalanx.rows import Rows
 
 AnyAttention = Attention | BidirectionalAttention

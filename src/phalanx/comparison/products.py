@@ -8,9 +8,9 @@ from torch import Tensor
 
 from phalanx.comparison.growth import pass_of
 from phalanx.models import SequenceModel
-from phalanx.profiling.dispatch import KernelMode
-from phalanx.profiling.operators import Operator, tensors_of
-from phalanx.profiling.trace import Tracer
+from phalanx.profiling.tracing.dispatch import KernelMode
+from phalanx.profiling.tracing.operators import Operator, tensors_of
+from phalanx.profiling.tracing.trace import Tracer
 
 LENGTH = 128
 

@@ -12,9 +12,9 @@ from phalanx.comparison.rules import NOTHING_WAITS
 from phalanx.comparison.subjects import embedded_as
 from phalanx.inference.decoding import Decoding
 from phalanx.models import Decoder, SequenceModel
-from phalanx.profiling.paths import paths
+from phalanx.profiling.elements.paths import paths
 from phalanx.profiling.span import Law
-from phalanx.profiling.trace import Tracer, TraceWarning
+from phalanx.profiling.tracing.trace import Tracer, TraceWarning
 
 DISTANCES = (16, 32, 64, 128)
 FAR_DISTANCES = (256, 512, 768)

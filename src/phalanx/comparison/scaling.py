@@ -11,7 +11,7 @@ from phalanx.comparison.results import ScalingPoint
 from phalanx.comparison.work import Work, forward_call, ids, train_call
 from phalanx.models import Decoder, build
 from phalanx.profiling.span import Law
-from phalanx.profiling.trace import Trace, trace
+from phalanx.profiling.tracing.trace import Trace, trace
 
 LENGTHS = (64, 128, 256, 512, 1024)
 _MODES = {"train": 0.5, "forward": 0.25, "decode": 0.25}  # and their parts of the time

@@ -44,7 +44,7 @@ from phalanx.errors import PhalanxError, UsageError
 from phalanx.inference.sampling import Sampler
 from phalanx.inference.text import generate_text
 from phalanx.models import Decoder, build
-from phalanx.profiling import hardware
+from phalanx.profiling.machine import hardware
 from phalanx.training.precision import choose_device
 from phalanx.training.trainer import Trainer
 

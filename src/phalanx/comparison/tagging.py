@@ -24,7 +24,7 @@ from phalanx.data.splits import split_by_file
 from phalanx.data.stdlib import stdlib_documents
 from phalanx.data.tokenizers import train_tokenizer
 from phalanx.models import Encoder, SequenceModel, build, preset
-from phalanx.profiling.trace import Tracer
+from phalanx.profiling.tracing.trace import Tracer
 from phalanx.tasks.tagging import batches, evaluate, majority_accuracy
 from phalanx.training.trainer import Trainer
 

@@ -9,12 +9,12 @@ from dataclasses import dataclass
 
 from torch import nn
 
-from phalanx.profiling.blame import blame
-from phalanx.profiling.graph import Kernel
 from phalanx.profiling.results import Mode
-from phalanx.profiling.subjects import Call, Subject
-from phalanx.profiling.trace import Tracer
-from phalanx.profiling.traced import Trace, TraceWarning
+from phalanx.profiling.subjects.blame import blame
+from phalanx.profiling.subjects.subject import Call, Subject
+from phalanx.profiling.tracing.graph import Kernel
+from phalanx.profiling.tracing.trace import Tracer
+from phalanx.profiling.tracing.traced import Trace, TraceWarning
 
 LONGEST_RUN = 64  # positions of a pass that has to be run to be seen
 LARGEST_RUN = 50_000_000  # parameters of its module

@@ -9,18 +9,18 @@ from typing import Any
 import torch
 
 from phalanx.errors import PhalanxError
-from phalanx.profiling.blame import blame
-from phalanx.profiling.calls import trace_calls
-from phalanx.profiling.decoding import RecurrentSteps, Undecodable
-from phalanx.profiling.element_depth import element_depth
+from phalanx.profiling.elements.depth import element_depth
 from phalanx.profiling.executed import Executed, executed
 from phalanx.profiling.results import Laws, LengthPoint, Mode, Pass
 from phalanx.profiling.span import Law, WorkLaw
-from phalanx.profiling.subject_modules import LARGEST_CHECK
-from phalanx.profiling.subjects import DecodeStep, Subject, seeded
-from phalanx.profiling.trace import Tracer
-from phalanx.profiling.traced import Trace, TraceWarning
-from phalanx.profiling.tree import critical_path, module_tree
+from phalanx.profiling.subjects.blame import blame
+from phalanx.profiling.subjects.decoding import RecurrentSteps, Undecodable
+from phalanx.profiling.subjects.modules import LARGEST_CHECK
+from phalanx.profiling.subjects.subject import DecodeStep, Subject, seeded
+from phalanx.profiling.tracing.calls import trace_calls
+from phalanx.profiling.tracing.trace import Tracer
+from phalanx.profiling.tracing.traced import Trace, TraceWarning
+from phalanx.profiling.tracing.tree import critical_path, module_tree
 
 LENGTHS_FOR_A_LAW = 4  # three determine a law of T and T squared, the fourth checks it
 LONGEST_REAL = 64  # positions of a pass that has to run on real tensors

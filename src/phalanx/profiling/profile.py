@@ -6,21 +6,21 @@ from dataclasses import replace
 from torch import nn
 
 from phalanx.errors import PhalanxError, UsageError, did_you_mean
-from phalanx.profiling.blame import blame
-from phalanx.profiling.calibration import Speeds
-from phalanx.profiling.decoding import Undecodable, assumed_of
+from phalanx.profiling.elements.positions import positions
 from phalanx.profiling.executed import executed
-from phalanx.profiling.fake import without_zeros
 from phalanx.profiling.findings import findings
+from phalanx.profiling.machine.calibration import Speeds
+from phalanx.profiling.machine.predict import predict
+from phalanx.profiling.machine.roofline import roofline
+from phalanx.profiling.machine.saturation import saturation
+from phalanx.profiling.machine.saturation import what_if as at_setting
 from phalanx.profiling.passes import Made, lengths_for_a_law, make_pass
-from phalanx.profiling.positions import positions
-from phalanx.profiling.predict import predict
 from phalanx.profiling.results import MODES, Mode, Pass, Positions, Profile
-from phalanx.profiling.roofline import roofline
-from phalanx.profiling.saturation import saturation
-from phalanx.profiling.saturation import what_if as at_setting
-from phalanx.profiling.subject_modules import LARGEST_CHECK, Loss, module_subject
-from phalanx.profiling.subjects import Subject, seeded
+from phalanx.profiling.subjects.blame import blame
+from phalanx.profiling.subjects.decoding import Undecodable, assumed_of
+from phalanx.profiling.subjects.fake import without_zeros
+from phalanx.profiling.subjects.modules import LARGEST_CHECK, Loss, module_subject
+from phalanx.profiling.subjects.subject import Subject, seeded
 
 Setting = str | Mapping[str, int]
 
@@ -62,7 +62,7 @@ def profile(
         loss: ``loss(answer)``, a scalar of what the module returns. None: its own ``.loss`` if it
             returns one, else cross entropy against the ids, else the mean of squares.
         seq_dim: the axis of positions; None: 1, or 0 for layers of torch that are not batch_first.
-        speeds: of this machine (``phalanx.profiling.calibration.speeds``): adds predicted times,
+        speeds: of this machine (``profiling.machine.calibration.speeds``): adds predicted times,
             the roofline, and where the speed stops growing.
         what_if: further settings to predict: "batch=64", "seq-len=2048", "threads=1".
         hops: follow how positions reach each other, too.

@@ -9,11 +9,11 @@ from typing import Literal
 from torch import Tensor, nn
 
 from phalanx.profiling.findings import findings
-from phalanx.profiling.origins import tensors_in
 from phalanx.profiling.results import Laws, LengthPoint, Pass, Profile
-from phalanx.profiling.trace import Tracer
-from phalanx.profiling.traced import TraceWarning
-from phalanx.profiling.tree import critical_path, module_tree
+from phalanx.profiling.tracing.origins import tensors_in
+from phalanx.profiling.tracing.trace import Tracer
+from phalanx.profiling.tracing.traced import TraceWarning
+from phalanx.profiling.tracing.tree import critical_path, module_tree
 
 
 class Recording:

@@ -8,7 +8,7 @@ from itertools import combinations
 
 import numpy as np
 
-from phalanx.profiling.trace import Trace, trace
+from phalanx.profiling.tracing.trace import Trace, trace
 
 _EXACT = 1e-9  # relative to the largest point: rounding of a fit that is exact
 

@@ -1,0 +1,1 @@
+"""What one kernel costs: FLOPs, scalar depth and products, by a formula for each operator."""

@@ -1,0 +1,1 @@
+"""Element by element at a small T: the depth of each number, paths between positions, gradients."""

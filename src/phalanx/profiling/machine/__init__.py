@@ -1,0 +1,1 @@
+"""This machine: its speeds, fair timing, predicted and measured times."""

@@ -1,0 +1,1 @@
+"""What can be profiled: presets, directories, modules, users' files, Hugging Face configs."""
