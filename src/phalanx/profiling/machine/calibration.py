@@ -30,7 +30,7 @@ from phalanx.profiling.machine.probes import (
     stream,
 )
 from phalanx.profiling.machine.tables import Table, grid
-from phalanx.profiling.machine.timing import spread, unsteady
+from phalanx.profiling.machine.timing import spread, threads_of_torch, unsteady
 
 FORMAT = 1
 SWEEPS = 3
@@ -131,7 +131,7 @@ def speeds(device: str = "cpu", threads: int | None = None, refresh: bool = Fals
         )
     if threads is not None and threads < 1:
         raise UsageError(f"threads {threads}: expected 1 or more.")
-    with _threads(threads or torch.get_num_threads()):
+    with threads_of_torch(threads or torch.get_num_threads()):
         key = key_of(device)
         path = path_of(key)
         if not refresh and (known := _read(path, key) or _unsteady.get(path)) is not None:
@@ -316,16 +316,6 @@ def _read(path: Path, key: Mapping[str, Any]) -> Speeds | None:
 
 def _table(value: Mapping[str, Sequence[Any]]) -> Table:
     return Table(tuple(tuple(axis) for axis in value["axes"]), tuple(value["seconds"]))
-
-
-@contextmanager
-def _threads(count: int) -> Iterator[None]:
-    before = torch.get_num_threads()
-    torch.set_num_threads(count)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)
 
 
 @contextmanager

@@ -5,29 +5,18 @@ bring nothing, and then no speed-up may be judged.
 """
 
 import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 
 import torch
 
 from phalanx.profiling.machine.speedup import Workers
+from phalanx.profiling.machine.timing import threads_of_torch
 
 _PRODUCT = 512  # a side of the control product
 _SMALL, _LARGE = 2**16, 2**23  # elements: of a stream in the cache, and of one beyond it
 _TURNS, _BURSTS = 5, 15
 _MOST_FORK = 2e-4  # seconds: a sleeping thread wakes in less; more is other work on its core
 GAIN = 0.5  # of what a further thread could bring, below which it is not there
-
-
-@contextmanager
-def threads_of_torch(count: int) -> Iterator[None]:
-    """Inside, torch uses ``count`` threads; afterwards as many as before."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(count)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)
 
 
 def control_product() -> Callable[[], object]:

@@ -20,14 +20,19 @@ from phalanx.profiling.machine.calibration import Speeds
 from phalanx.profiling.machine.crew import (
     control_product,
     measure_workers,
-    threads_of_torch,
     why_not_together,
 )
 from phalanx.profiling.machine.hardware import synchronise, usable_cores
 from phalanx.profiling.machine.predict import predict
 from phalanx.profiling.machine.runs_said import Axis, Notes, Run, count, shown, time_text
 from phalanx.profiling.machine.speedup import Workers, sentences, speed_up
-from phalanx.profiling.machine.timing import Interleaved, Timing, interleave, unsteady
+from phalanx.profiling.machine.timing import (
+    Interleaved,
+    Timing,
+    interleave,
+    threads_of_torch,
+    unsteady,
+)
 from phalanx.profiling.results import Measured, MeasuredPoint, Mode, SpeedUp
 from phalanx.profiling.subjects.subject import Subject
 from phalanx.profiling.tracing.graph import Kernel

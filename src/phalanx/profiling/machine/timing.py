@@ -9,7 +9,8 @@ import gc
 import math
 import statistics
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 import torch
@@ -152,6 +153,17 @@ def unsteady(seconds: Sequence[float]) -> str | None:
         f"the control kernel, always the same work, took {found:.2f} times as long in some turns "
         f"as in others (at most {CONTROL_SPREAD} is accepted): the machine is busy with other work"
     )
+
+
+@contextmanager
+def threads_of_torch(count: int) -> Iterator[None]:
+    """Inside, torch uses ``count`` threads; afterwards as many as before."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(count)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
 
 
 def _time(run: Callable[[], object], loops: int, device: str, clock: Callable[[], float]) -> float:

@@ -7,7 +7,6 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from phalanx.pages.figures import NOTHING
 from phalanx.profiling.results import MODE_NAMES as MODE_NAMES
 from phalanx.profiling.results import Mode
 
@@ -47,11 +46,6 @@ def make_table(*, header: bool = True) -> Table:
 def whole(value: float) -> str:
     """A count with all its digits: ``15,369``; one of a billion and more with three."""
     return f"{value:,.0f}" if abs(value) < 1e9 else f"{value:.3g}"
-
-
-def or_nothing(text: str | None) -> str:
-    """``text``, or a dash where there is none."""
-    return NOTHING if text is None else text
 
 
 def printable(text: str) -> str:
