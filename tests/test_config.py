@@ -55,7 +55,7 @@ def test_every_number_is_finite(value: float) -> None:
 
 
 def test_no_more_sequences_at_a_time_than_a_step_takes() -> None:
-    with pytest.raises(UsageError, match="micro_batch_size is 9 and batch_size 4"):
+    with pytest.raises(UsageError, match="micro_batch_size is 9 and a step takes 4"):
         parse(RunConfig, {"train": {"micro_batch_size": 9, "batch_size": 4}}, "here")
     assert TrainingConfig(micro_batch_size=4, batch_size=4).micro_batch_size == 4
 

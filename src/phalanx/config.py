@@ -38,19 +38,50 @@ class Strict(BaseModel):
     def _no_truth_value_for_a_number(cls, value: Any, field: ValidationInfo) -> Any:
         # YAML reads yes and on as true, which would pass for 1.
         wanted = cls.model_fields[field.field_name or ""].annotation
-        if isinstance(value, bool) and wanted is not bool:
+        if isinstance(value, bool) and wanted not in (bool, bool | None):
             raise ValueError(f"expected no truth value (given {str(value).lower()})")
         return value
 
 
+class RotaryScaling(Strict):
+    """How rotary angles are slowed down for contexts longer than those first trained on.
+
+    ``linear`` divides every frequency by ``factor``; ``llama3`` divides the slow ones alone, those
+    that turn less than ``low_frequency_factor`` times in ``original_context`` positions.
+    """
+
+    kind: Literal["linear", "llama3"]
+    factor: float = Field(ge=1.0)
+    low_frequency_factor: float = Field(1.0, gt=0.0)
+    high_frequency_factor: float = Field(4.0, gt=0.0)
+    original_context: int = Field(8192, ge=1)
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        if self.low_frequency_factor >= self.high_frequency_factor:
+            raise ValueError(
+                f"low_frequency_factor is {self.low_frequency_factor} and high_frequency_factor "
+                f"{self.high_frequency_factor}: expected the first to be less than the second"
+            )
+        return self
+
+
 class AttentionConfig(Strict):
-    """Every attention layer of a model."""
+    """Every attention layer of a model; ``head_width`` is width / heads where it is null.
+
+    ``bias`` is that of queries, keys, values and the output; ``output_bias`` (null: the same) says
+    it of the output alone.
+    """
 
     heads: int = Field(4, ge=1)
     key_value_heads: int | None = Field(None, ge=1)
+    head_width: int | None = Field(None, ge=1, le=100_000)
     window: int | None = Field(None, ge=1)
     query_key_norm: bool = False
     bias: bool = True
+    output_bias: bool | None = None
+    rotary_base: float = Field(10_000.0, gt=1.0)
+    rotary_scaling: RotaryScaling | None = None
     schedule: Literal["reference", "sdpa"] = "sdpa"
 
 
@@ -73,30 +104,41 @@ class FeedForwardConfig(Strict):
     """The feed-forward network of every block."""
 
     width: int = Field(ge=1, le=10_000_000)
-    activation: Literal["relu", "gelu", "gelu_tanh", "squared_relu"] = "relu"
+    activation: Literal["relu", "gelu", "gelu_tanh", "squared_relu", "swiglu"] = "relu"
     bias: bool = True
 
 
 class ModelConfig(Strict):
-    """A decoder or an encoder: which layers, how large, joined how.
+    """A decoder, an encoder or both: which layers, how large, joined how.
 
     ``mixers`` names one mixer a layer, or a pattern that is repeated over the layers; two names
     joined by ``+`` read in both directions (``lstm+lstm``). ``block`` says where the norms stand:
     ``pre`` and ``post`` around residual branches, ``plain`` for mixers stacked directly.
+
+    An encoder answers at every position, or with ``pooling`` once a row. Of an encoder-decoder
+    ``layers`` and ``mixers`` are the decoder's, ``encoder_layers`` and ``encoder_mixers`` (null:
+    the same, attention looking both ways, recurrences joined with themselves) the encoder's.
+    ``head`` is what stands before the scores: nothing more (``linear``), BERT's pooler (a linear
+    layer and tanh) or BERT's transform for masked tokens (a linear layer, gelu and a norm).
     """
 
     format: Literal[1] = 1
-    kind: Literal["decoder", "encoder"] = "decoder"
+    kind: Literal["decoder", "encoder", "encoder_decoder"] = "decoder"
     vocabulary: int = Field(ge=2, le=10_000_000)
     outputs: int | None = Field(None, ge=1, le=10_000_000)
     context: int = Field(ge=1, le=10_000_000)
     width: int = Field(ge=1, le=1_000_000)
     layers: int = Field(ge=1, le=10_000)
     mixers: tuple[str, ...]
+    encoder_layers: int | None = Field(None, ge=1, le=10_000)
+    encoder_mixers: tuple[str, ...] | None = None
     block: Literal["pre", "post", "plain"] = "pre"
     norm: Literal["layer", "rms"] = "layer"
     norm_bias: bool = True
+    norm_epsilon: float | None = Field(None, gt=0.0, lt=1.0)
     final_norm: bool = True
+    embedding_norm: bool = False
+    token_types: int = Field(0, ge=0, le=1000)
     positions: Literal["none", "learned", "sinusoidal", "rotary"] = "none"
     attention: AttentionConfig = AttentionConfig()
     recurrence: RecurrenceConfig = RecurrenceConfig()
@@ -105,6 +147,8 @@ class ModelConfig(Strict):
     tied: bool = True
     scale_embedding: bool = False
     output_bias: bool = False
+    pooling: Literal["first", "mean", "max"] | None = None
+    head: Literal["linear", "pooler", "masked"] = "linear"
     dropout: float = Field(0.0, ge=0.0, lt=1.0)
     init: Literal["glorot", "gpt2", "zero"] = "glorot"
 
@@ -117,12 +161,47 @@ class ModelConfig(Strict):
             )
         if self.tied and self.outputs not in (None, self.vocabulary):
             raise ValueError("tied weights need as many outputs as the vocabulary has tokens")
+        for name, kind in _OF_ONE_KIND.items():
+            given = getattr(self, name)
+            if given not in (None, 0) and self.kind != kind:
+                raise ValueError(
+                    f"{name} is {given!r} and kind {self.kind}: expected kind {kind}, or no {name}"
+                )
+        if self.kind == "encoder_decoder":
+            layers, mixers = self.encoder_layers or self.layers, self.encoder_mixers or self.mixers
+            if layers % len(mixers):
+                raise ValueError(
+                    f"the encoder has {layers} layers and a pattern of {len(mixers)} mixers: "
+                    "expected one mixer a layer, or a pattern whose length divides its layers"
+                )
         return self
 
     @property
     def mixer_names(self) -> tuple[str, ...]:
         """One mixer name a layer, the pattern repeated."""
         return self.mixers * (self.layers // len(self.mixers))
+
+    @property
+    def encoder_mixer_names(self) -> tuple[str, ...]:
+        """One mixer name a layer of an encoder-decoder's encoder."""
+        pattern = self.encoder_mixers or tuple(both_ways(name) for name in self.mixers)
+        return pattern * ((self.encoder_layers or self.layers) // len(pattern))
+
+
+_OF_ONE_KIND = {
+    "pooling": "encoder",
+    "token_types": "encoder",
+    "encoder_layers": "encoder_decoder",
+    "encoder_mixers": "encoder_decoder",
+}
+
+
+def both_ways(mixer: str) -> str:
+    """The name of the mixer that reads in both directions what ``mixer`` reads in one."""
+    return mixer if mixer == "attention" or "+" in mixer else f"{mixer}+{mixer}"
+
+
+Scheme = Literal["auto", "bio", "iob1", "iobes", "bmes", "bilou", "none"]
 
 
 class DataConfig(Strict):
@@ -132,17 +211,40 @@ class DataConfig(Strict):
     happens at the end of a document inside a window: ``joined`` reads on into the next,
     ``separate`` lets neither attention nor a recurrent state cross. ``validation_tokens`` bounds
     what each validation reads (null: all of the validation side).
+
+    Rows of a table have their text in ``text_column``, its label in ``label_column``, a second text
+    in ``pair_column``; a translation's are in ``source_column`` and ``target_column``, a tag in
+    ``tag_column``. A column is a name of the header, or a number from 1 in a file without one.
+    ``scheme`` is how tags mark entities (``none``: they mark none, as parts of speech).
     """
 
     paths: tuple[str, ...] = Field(("stdlib",), min_length=1)
     validation_paths: tuple[str, ...] = ()
     text_column: str | None = None
+    pair_column: str | None = None
+    label_column: str | None = None
+    source_column: str | None = None
+    target_column: str | None = None
+    tag_column: str | None = None
+    scheme: Scheme = "auto"
     encoding_errors: Literal["strict", "replace"] = "strict"
-    tokenizer: str = "characters"
-    vocabulary: int = Field(4096, ge=257, description="tokens of a trained bpe tokenizer")
+    tokenizer: str | None = None
+    lowercase: bool = False
+    vocabulary: int = Field(
+        4096, ge=257, description="tokens of a trained bpe, words or wordpiece tokenizer, at most"
+    )
     documents: Literal["joined", "separate"] = "joined"
     validation_fraction: float = Field(0.1, gt=0.0, lt=1.0)
     validation_tokens: int | None = Field(1_000_000, ge=2)
+
+    @field_validator(
+        *("text_column", "pair_column", "label_column"),
+        *("source_column", "target_column", "tag_column"),
+        mode="before",
+    )
+    @classmethod
+    def _number_of_a_column(cls, value: Any) -> Any:
+        return str(value) if type(value) is int else value
 
 
 class TrainingConfig(Strict):
@@ -155,7 +257,12 @@ class TrainingConfig(Strict):
     ``decay`` may be ``wsd``, warm-up-stable-decay: 1 - sqrt over the last ``decay_fraction`` of the
     run, a fifth where that is null (all of the run for the others).
 
-    A step takes ``batch_size`` sequences, ``micro_batch_size`` of them at a time (null: all).
+    A step takes ``batch_size`` sequences, ``micro_batch_size`` of them at a time (null: all). Texts
+    of their own (all tasks but language modelling) are batched with others of about their length;
+    with ``batch_tokens`` as many as make so many tokens, padding included. ``sequence_length`` is
+    the most tokens that one may have.
+    ``class_weights: balanced`` lets every class count alike. ``token_dropout`` is the share of
+    input tokens hidden in training, ``mask_fraction`` that of tokens to be guessed in masked-lm.
     ``average`` is the decay of an exponential average of the weights, which is then what is
     validated and saved. ``patience`` ends the run after so many validations without a better one.
     ``skip_nonfinite`` steps at most may be passed over because their loss is no number; with 0 the
@@ -166,6 +273,7 @@ class TrainingConfig(Strict):
     steps: int = Field(1000, ge=1)
     seconds: float | None = Field(None, gt=0.0)
     batch_size: int = Field(16, ge=1, le=1_000_000)
+    batch_tokens: int | None = Field(None, ge=1, le=100_000_000)
     micro_batch_size: int | None = Field(None, ge=1)
     sequence_length: int = Field(128, ge=1)
     optimizer: Literal["adamw", "muon"] = "muon"
@@ -181,6 +289,9 @@ class TrainingConfig(Strict):
     final_fraction: float = Field(0.0, ge=0.0, le=1.0)
     clip: float | None = Field(1.0, gt=0.0)
     label_smoothing: Share = 0.0
+    class_weights: Literal["none", "balanced"] = "none"
+    token_dropout: Share = 0.0
+    mask_fraction: float = Field(0.15, gt=0.0, lt=1.0)
     average: Share | None = None
     patience: int | None = Field(None, ge=1)
     skip_nonfinite: int = Field(0, ge=0)
@@ -190,22 +301,33 @@ class TrainingConfig(Strict):
     checkpoint_every: int | None = Field(None, ge=1)
     keep: int = Field(2, ge=1)
 
+    @property
+    def most_rows(self) -> int:
+        """Sequences of a step at most; each has a token at least."""
+        return self.batch_tokens or self.batch_size
+
     @model_validator(mode="after")
     def _consistent(self) -> Self:
-        if self.micro_batch_size is not None and self.micro_batch_size > self.batch_size:
+        if self.micro_batch_size is not None and self.micro_batch_size > self.most_rows:
             raise ValueError(
-                f"micro_batch_size is {self.micro_batch_size} and batch_size {self.batch_size}: "
+                f"micro_batch_size is {self.micro_batch_size} and a step takes {self.most_rows}: "
                 "expected at most as many sequences at a time as a step takes"
             )
         return self
 
 
-class RunConfig(Strict):
-    """A whole run: a preset's name or a model, the data, the training.
+Task = Literal["language_modelling", "masked_lm", "classification", "tagging", "translation"]
 
-    ``size`` scales a preset to about so many parameters outside its embeddings.
+
+class RunConfig(Strict):
+    """A whole run: a task, a preset's name or a model, the data, the training.
+
+    ``size`` scales a preset to about so many parameters outside its embeddings. ``init`` is a model
+    directory whose weights and tokenizer the run starts from.
     """
 
+    task: Task = "language_modelling"
+    init: str | None = None
     preset: str = "transformer"
     size: int | None = Field(None, ge=1)
     model: dict[str, Any] = Field(default_factory=dict, description="overrides of the preset")
@@ -213,6 +335,11 @@ class RunConfig(Strict):
     train: TrainingConfig = TrainingConfig()
     seed: int = Field(0, ge=0, le=LARGEST_SEED)
     device: str = "auto"
+
+    @field_validator("task", mode="before")
+    @classmethod
+    def _as_written_on_a_command_line(cls, value: Any) -> Any:
+        return value.replace("-", "_") if isinstance(value, str) else value
 
 
 C = TypeVar("C", bound=Strict)

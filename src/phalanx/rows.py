@@ -5,6 +5,7 @@ row), so that no form ever branches on data to find it out. In every mask True m
 """
 
 from dataclasses import dataclass
+from typing import Annotated
 
 import torch
 from torch import Tensor
@@ -88,6 +89,10 @@ class Rows:
         """Replace padding by zeros, whatever stands there: NaN times a zero mask stays NaN."""
         keep_BT = self.keep_BT
         return x_BTD if keep_BT is None else torch.where(keep_BT[..., None], x_BTD, 0)
+
+
+SourceRows = Annotated[Rows, "B S"]
+"""Rows of a sequence that another one reads: their axis is S, not T."""
 
 
 def _positions(

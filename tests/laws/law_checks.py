@@ -13,6 +13,7 @@ import torch
 from subjects import (
     VOCABULARY,
     Batch,
+    ModelSubject,
     Subject,
     built,
     make_batch,
@@ -24,10 +25,11 @@ from torch import Tensor, nn
 from phalanx.config import TrainingConfig
 from phalanx.data.batches import IGNORED
 from phalanx.layers.cross_block import CrossState
-from phalanx.models import ModelState
+from phalanx.models import Classifier, EncoderDecoder, ModelState
 from phalanx.rows import Rows
 from phalanx.states import KeyValueState, State, TensorState
-from phalanx.tasks import positions
+from phalanx.tasks import classification, positions, translation
+from phalanx.tasks.batch import Total, TrainingBatch
 from phalanx.training.trainer import Trainer
 
 CAPACITY = 48
@@ -343,7 +345,7 @@ def padding(
     for value in (float("nan"), 1e3):
         if value != value and not subject.zero_at_padding:
             continue
-        poisoned = replace(this, batch=_poisoned(this.batch, value))
+        poisoned = replace(this, batch=_poisoned(this.subject, this.batch, value))
         again = measure(poisoned, in_parallel(poisoned, carry=subject.causal))
         equal(again, padded, f"law 3, {value} at padding", 0.0 if value != value else RELATIVE)
     if subject.zero_at_padding:
@@ -375,14 +377,16 @@ def _rows_alone(this: Case, padded: Results) -> Results:
     return truth
 
 
-def _poisoned(batch: Batch, value: float) -> Batch:
+def _poisoned(subject: Subject, batch: Batch, value: float) -> Batch:
     keep_BT = batch.rows.keep_BT
     assert keep_BT is not None
     changed = replace(batch, x_BTD=torch.where(keep_BT[..., None], batch.x_BTD, value))
     if batch.memory_BSD is not None and batch.memory_rows is not None:
         keep_BS = batch.memory_rows.keep_BT
         assert keep_BS is not None
-        poison = torch.where(keep_BS[..., None], batch.memory_BSD, float("nan"))
+        # A model's source is padded by tokens; what a block reads may be anything there.
+        other = value if isinstance(subject, ModelSubject) else float("nan")
+        poison = torch.where(keep_BS[..., None], batch.memory_BSD, other)
         changed = replace(changed, memory_BSD=poison)
     return changed
 
@@ -439,6 +443,27 @@ def _may_see(subject: Subject, rows: Rows, row: int, t: int, s: int) -> bool:
     return segments_BT is None or bool(segments_BT[row, t] == segments_BT[row, s])
 
 
+def reading(subject: Subject, length: int = 4) -> None:
+    """Law 4 of what reads a memory: every position sees all of its row's memory, and nothing of its
+    padding or of another row's. Exactly: those gradients are zero."""
+    this = case(subject, "full", length)
+    memory_BSD, memory_rows = this.batch.memory_BSD, this.batch.memory_rows
+    assert memory_BSD is not None
+    assert memory_rows is not None
+    memory_BSD = memory_BSD.clone().requires_grad_()
+    y, _ = subject.call(this.module, replace(this.batch, memory_BSD=memory_BSD), None)
+    weights = cotangent("y", y, None, 0, 0)
+    lengths = memory_rows.consumed_B().tolist()
+    for row in range(len(lengths)):
+        for t in range(length):
+            total = (y[row, t] * weights[row, t]).sum()
+            (gradient,) = torch.autograd.grad(total, memory_BSD, retain_graph=True)
+            found = [places.nonzero()[:, 0].tolist() for places in gradient.ne(0).any(-1)]
+            expected = [list(range(n)) if r == row else [] for r, n in enumerate(lengths)]
+            if found != expected:
+                raise LawError(f"law 4: output {t} of row {row} sees {found}, not {expected}")
+
+
 def far_sight(subject: Subject, length: int = 8) -> None:
     """The converse of law 4: the last output does see every input within its reach."""
     this = case(subject, "full", length)
@@ -472,17 +497,17 @@ def accumulation(
     subject: Subject, kind: str = "ragged", trainer_type: type[Trainer] = Trainer
 ) -> None:
     """Law 6: gradients of a batch in micro-batches = in one piece, whatever each has of answers."""
-    batch = uneven_batch(kind)
     whole = built(subject)
-    mean = positions.loss(whole, batch)
+    batch, total = uneven_batch(whole, kind)
+    mean = total(whole, batch, 0.0).nats / batch.answers
     names = [name for name, _ in whole.named_parameters()]
-    gradients = torch.autograd.grad(mean, list(whole.parameters()))
+    gradients = torch.autograd.grad(mean, list(whole.parameters()), materialize_grads=True)
     truth = {"loss": mean.detach()}
     truth |= {f"gradient.{n}": g for n, g in zip(names, gradients, strict=True)}
     config = TrainingConfig(precision="float32")
     for rows in (1, 2, 3, 7):
         model = built(subject)
-        trainer = trainer_type(model, config, lambda step: batch)
+        trainer = trainer_type(model, config, lambda step: batch, total=total)
         trainer.micro_batch = rows
         results = {"loss": trainer.gradients(batch, trainer.micro_batch).sum()}
         for name, parameter in model.named_parameters():
@@ -492,21 +517,32 @@ def accumulation(
         equal(results, truth, f"law 6, {kind}, {rows} rows at a time")
 
 
-def uneven_batch(kind: str) -> positions.Batch:
+Totalled = tuple[TrainingBatch, Callable[[nn.Module, TrainingBatch, float], Total]]
+
+
+def uneven_batch(model: nn.Module, kind: str) -> Totalled:
     """Seven rows with different numbers of answers, some with none: ``full``, ``ragged``,
-    ``packed``."""
+    ``packed``; as the model's task has them."""
     generator = torch.Generator().manual_seed(4)
     inputs_BT = torch.randint(VOCABULARY, (7, 9), generator=generator)
     targets_BT = torch.randint(VOCABULARY, (7, 9), generator=generator)
     targets_BT[torch.rand((7, 9), generator=generator) < 0.3] = IGNORED
     targets_BT[2:4] = IGNORED
-    lengths_B = segments_BT = None
+    lengths_B = sources_B = segments_BT = None
     if kind != "full":
         lengths_B = torch.tensor([9, 4, 0, 6, 1, 9, 3])
+        sources_B = torch.tensor([1, 5, 5, 2, 4, 0, 3])
         targets_BT[torch.arange(9) >= lengths_B[:, None]] = IGNORED
     if kind == "packed":
         segments_BT = (torch.rand((7, 9), generator=generator) < 0.3).cumsum(1)
-    return positions.Batch(inputs_BT, targets_BT, lengths_B, segments_BT)
+    if isinstance(model, EncoderDecoder):
+        source_BS = torch.randint(VOCABULARY, (7, 5), generator=generator)
+        pairs = translation.Batch(source_BS, inputs_BT, targets_BT, sources_B, lengths_B)
+        return pairs, translation.total
+    if isinstance(model, Classifier):
+        labels_B = torch.randint(model.config.outputs, (7,), generator=generator)
+        return classification.Batch(inputs_BT, labels_B, lengths_B), classification.total
+    return positions.Batch(inputs_BT, targets_BT, lengths_B, segments_BT), positions.total
 
 
 def batching(subject: Subject, length: int = 9) -> None:
@@ -517,6 +553,10 @@ def batching(subject: Subject, length: int = 9) -> None:
     x_BTD = this.batch.x_BTD.clone()
     x_BTD[1:] = 3 * torch.randn_like(x_BTD[1:])
     with_others = replace(this.batch, x_BTD=x_BTD)
+    if this.batch.memory_BSD is not None:
+        memory_BSD = this.batch.memory_BSD.clone()
+        memory_BSD[1:] = 3 * torch.randn_like(memory_BSD[1:])
+        with_others = replace(with_others, memory_BSD=memory_BSD)
     y_others, _ = subject.call(this.module, with_others, None)
     same(y_others[0], y[0], "law 9, other companions")
     rows, memory_rows = this.batch.rows, this.batch.memory_rows

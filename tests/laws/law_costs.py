@@ -14,7 +14,7 @@ from torch import nn
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.flop_counter import flop_registry
 
-from phalanx.layers.cross_block import PostNormCrossBlock
+from phalanx.layers.cross_block import CrossBlock
 from phalanx.mixers import Bidirectional, MinGRU
 from phalanx.mixers.attention import Attention, BidirectionalAttention
 from phalanx.mixers.cross_attention import CrossAttention
@@ -47,7 +47,8 @@ def forward_flops(module: nn.Module, B: int, T: int, keys: int | None = None) ->
         D, K = module.query.weight.shape[0], module.head_width
         pairs = module.key_value.weight.shape[0] // (2 * K)  # heads of keys and values
         S = MEMORY if isinstance(module, CrossAttention) else T
-        projections = 4 * B * T * D * D + 4 * B * S * D * pairs * K
+        projections = 2 * B * T * (D * D + module.output.weight.numel())
+        projections += 4 * B * S * D * pairs * K
         met = MEMORY if isinstance(module, CrossAttention) else keys or T
         return projections + 4 * B * T * met * D
     if isinstance(module, GatedCell):
@@ -57,9 +58,9 @@ def forward_flops(module: nn.Module, B: int, T: int, keys: int | None = None) ->
     if isinstance(module, Bidirectional):
         both = forward_flops(module.forwards, B, T) + forward_flops(module.backwards, B, T)
         return both + 2 * B * T * module.output.weight.numel()
-    if isinstance(module, PostNormCrossBlock):
-        own, cross = (forward_flops(part, B, T, keys) for part in (module.mixer, module.cross))
-        return own + cross + 2 * B * T * _linear_entries(module.feed_forward)
+    if isinstance(module, CrossBlock):
+        own, cross = (forward_flops(part, B, T, keys) for part in (module.own.mixer, module.cross))
+        return own + cross + 2 * B * T * _linear_entries(module.reading.feed_forward)
     raise TypeError(f"no closed form of {type(module).__name__}: state it in law_costs.py")
 
 
@@ -76,7 +77,7 @@ def training_flops(module: nn.Module, B: int, T: int) -> int:
 def step_flops(module: nn.Module, B: int, capacity: int) -> int:
     """One position from a carried state: an attention meets every slot of its cache."""
     flops = forward_flops(module, B, 1, capacity + 1)
-    if isinstance(module, PostNormCrossBlock):  # the memory's keys and values are there already
+    if isinstance(module, CrossBlock):  # the memory's keys and values are there already
         flops -= 2 * B * MEMORY * module.cross.key_value.weight.numel()
     return flops
 

@@ -26,7 +26,7 @@ from phalanx.models import build, preset
 from phalanx.rows import Rows
 from phalanx.schedules import recur
 from phalanx.states import RecurrentState
-from phalanx.tasks.positions import Batch, total
+from phalanx.tasks.positions import Batch
 from phalanx.training.trainer import Trainer
 
 
@@ -214,7 +214,9 @@ class AveragesMicroBatches(Trainer):
     def gradients(self, batch: Batch, micro_batch: int) -> Tensor:
         parts = batch.split(micro_batch)
         return _backward(
-            (whole := total(self.model, part)).nats / whole.answers.clamp(min=1) / len(parts)
+            (whole := self._total(self.model, part, 0.0)).nats
+            / whole.answers.clamp(min=1)
+            / len(parts)
             for part in parts
         )
 
@@ -225,7 +227,7 @@ class CountsPositions(Trainer):
     def gradients(self, batch: Batch, micro_batch: int) -> Tensor:
         parts = batch.split(micro_batch)
         return _backward(
-            (whole := total(self.model, part)).nats
+            (whole := self._total(self.model, part, 0.0)).nats
             / whole.answers.clamp(min=1)
             * (part.inputs_BT.numel() / batch.inputs_BT.numel())
             for part in parts

@@ -1,4 +1,4 @@
-"""What the laws are tested on: every mixer, the cross block, and whole models.
+"""What the laws are tested on: every mixer, the cross blocks, and whole models.
 
 A new mixer costs one line in MIXERS.
 """
@@ -10,7 +10,9 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor, nn
 
-from phalanx.layers.cross_block import CrossState, PostNormCrossBlock
+from phalanx.layers.block import BLOCKS
+from phalanx.layers.cross_block import CrossBlock, CrossState
+from phalanx.layers.feed_forward import FeedForward
 from phalanx.mixers import (
     GRU,
     LSTM,
@@ -21,8 +23,8 @@ from phalanx.mixers import (
     MinGRU,
     Mixer,
 )
-from phalanx.mixers.cross_attention import CrossAttention, MemoryState
-from phalanx.models import build, preset
+from phalanx.mixers.cross_attention import CrossAttention, LuongAttention, MemoryState
+from phalanx.models import Memory, ModelState, build, preset
 from phalanx.rows import Rows
 from phalanx.states import State
 
@@ -146,7 +148,7 @@ def _added(embedding: nn.Module, x_BTD: Tensor) -> Iterator[None]:
 
 @dataclass(frozen=True)
 class CrossSubject(Subject):
-    """The decoder layer of 2017, which reads a memory beside its own past."""
+    """A decoder layer, which reads a memory beside its own past."""
 
     zero_at_padding: bool = False
 
@@ -167,6 +169,32 @@ class CrossSubject(Subject):
         return module.cross.remember(batch.memory_BSD, batch.memory_rows)
 
 
+@dataclass(frozen=True)
+class EncoderDecoderSubject(ModelSubject):
+    """An encoder-decoder; vectors are added to the embeddings of source and target alike."""
+
+    def begin(self, module: nn.Module, batch: Batch, start: State | None, capacity: int) -> State:
+        empty = module.empty_state(self._memory(module, batch), capacity)
+        if start is None:
+            return empty
+        layers = zip(start.layers, empty.layers, strict=True)
+        return ModelState(tuple(CrossState(old.own, new.memory) for old, new in layers))
+
+    def call(
+        self, module: nn.Module, batch: Batch, state: State | None, undo: int = 0
+    ) -> tuple[Tensor, State | None]:
+        memory = self._memory(module, batch) if state is None else None
+        with _added(module.embedding, batch.x_BTD):
+            y_BTD, after = module.hidden(
+                _ids(batch.x_BTD), batch.rows, state, memory=memory, undo=undo
+            )
+        return module.head(y_BTD), after
+
+    def _memory(self, module: nn.Module, batch: Batch) -> Memory:
+        with _added(module.embedding, batch.memory_BSD):
+            return module.encode(_ids(batch.memory_BSD), batch.memory_rows)
+
+
 def mixer(name: str, make: Callable[[], Mixer], **facts: object) -> Subject:
     return Subject(name, make, **facts)
 
@@ -175,8 +203,9 @@ def model(name: str, preset_name: str, reach: int | None = None, **changes: obje
     """A small model of a preset, with changed fields."""
     fields = {"width": 16, "layers": 2} | changes
     config = preset(preset_name, VOCABULARY, 64, **fields)
-    causal = config.kind == "decoder"
-    return ModelSubject(name, lambda: build(config, seed=0), causal=causal, reach=reach)
+    kind = EncoderDecoderSubject if config.kind == "encoder_decoder" else ModelSubject
+    causal = config.kind != "encoder"
+    return kind(name, lambda: build(config, seed=0), causal=causal, reach=reach)
 
 
 MIXERS = [
@@ -206,7 +235,28 @@ MIXERS = [
     ),
 ]
 
-CROSS = [CrossSubject("cross-block", lambda: PostNormCrossBlock(WIDTH, 2, 12))]
+
+def cross_block(
+    style: str, own: Callable[[], Mixer], cross: type[CrossAttention] = CrossAttention
+) -> CrossSubject:
+    """A decoder layer of that style around the mixer of its own past."""
+
+    def make() -> nn.Module:
+        def norm() -> nn.Module:
+            return nn.LayerNorm(WIDTH)
+
+        kind = BLOCKS[style]
+        reading = kind(cross(WIDTH, 2), FeedForward(WIDTH, 12), norm)
+        return CrossBlock(kind(own(), None, norm), reading)
+
+    return CrossSubject(f"cross-block-{style}", make)
+
+
+CROSS = [
+    cross_block("post", lambda: Attention(WIDTH, 2)),
+    cross_block("pre", lambda: MinGRU(WIDTH, inner=12, chunk=4)),
+    cross_block("plain", lambda: GRU(WIDTH), LuongAttention),
+]
 
 MODELS = [
     model("model-rnn", "rnn"),
@@ -222,7 +272,18 @@ MODELS = [
     model("encoder-lstm+lstm", "lstm", kind="encoder", mixers=("lstm+lstm",)),
 ]
 
-ALL = MIXERS + CROSS + MODELS
+ENCODER_DECODERS = [
+    model(f"encoder-decoder-{name}", name, kind="encoder_decoder")
+    for name in ("transformer", "transformer-2017", "lstm", "gru", "mingru")
+]
+
+# What answers once a row is held to the laws of whole rows alone.
+CLASSIFIERS = [
+    model(f"classifier-{pooling}-{name}", name, kind="encoder", pooling=pooling, outputs=3)
+    for pooling, name in (("first", "transformer"), ("mean", "lstm"), ("max", "gru"))
+]
+
+ALL = MIXERS + CROSS + MODELS + ENCODER_DECODERS
 CAUSAL = [subject for subject in ALL if subject.causal]
 BY_NAME = {subject.name: subject for subject in ALL}
 
@@ -268,8 +329,8 @@ def use_schedule(module: nn.Module, index: int) -> None:
         part.schedule = names[min(index, len(names) - 1)]
 
 
-def _mixing(module: nn.Module) -> list[Mixer | CrossAttention]:
-    return [part for part in module.modules() if isinstance(part, (Mixer, CrossAttention))]
+def _mixing(module: nn.Module) -> list[Mixer]:
+    return [part for part in module.modules() if isinstance(part, Mixer)]
 
 
 def make_batch(
@@ -291,7 +352,7 @@ def make_batch(
         rows = Rows.padded(lengths_B, length, start_B)
     else:
         rows = _packed(length, start_B, batch)
-    if not isinstance(subject, CrossSubject):
+    if not isinstance(subject, (CrossSubject, EncoderDecoderSubject)):
         return Batch(x_BTD, rows)
     memory_BSD = torch.randn(batch, 5, subject.width, generator=generator, dtype=torch.float64)
     memory_rows = Rows.padded(torch.tensor([5, 3, 0])[:batch], 5)

@@ -4,6 +4,7 @@ import law_checks as laws
 import pytest
 import torch
 from law_defects import PLANTS, AveragesMicroBatches, CountsPositions, Plant
+from reading_defects import READING
 from subjects import BY_NAME
 from torch import Tensor
 
@@ -11,7 +12,7 @@ from phalanx import states
 from phalanx.training.trainer import Trainer
 
 
-@pytest.mark.parametrize("plant", PLANTS, ids=str)
+@pytest.mark.parametrize("plant", PLANTS + READING, ids=str)
 def test_planted_defect_is_caught(plant: Plant) -> None:
     plant.law(BY_NAME[plant.subject.name])
     with pytest.raises(laws.LawError):
@@ -39,7 +40,7 @@ def test_a_write_in_place_that_is_lost_is_caught(monkeypatch: pytest.MonkeyPatch
 
 
 @pytest.mark.parametrize("defect", [AveragesMicroBatches, CountsPositions], ids=str)
-@pytest.mark.parametrize("name", ["model-lstm", "encoder"])
+@pytest.mark.parametrize("name", ["model-lstm", "encoder", "encoder-decoder-gru"])
 def test_micro_batches_of_wrong_weight_are_caught(name: str, defect: type[Trainer]) -> None:
     with pytest.raises(laws.LawError):
         laws.accumulation(BY_NAME[name], trainer_type=defect)

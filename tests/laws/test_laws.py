@@ -1,11 +1,21 @@
-"""The laws, on every mixer, on the cross block, and on whole models (docs/laws.md)."""
+"""The laws, on every mixer, on the cross blocks, and on whole models (docs/laws.md)."""
 
 import law_checks as laws
 import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from subjects import ALL, CAUSAL, MODELS, Subject, built, schedule_count
+from subjects import (
+    ALL,
+    CAUSAL,
+    CLASSIFIERS,
+    CROSS,
+    ENCODER_DECODERS,
+    MODELS,
+    Subject,
+    built,
+    schedule_count,
+)
 
 ROUNDED = [torch.float32, torch.bfloat16]
 every = pytest.mark.parametrize("subject", ALL, ids=str)
@@ -84,6 +94,11 @@ def test_law_4_converse(subject: Subject) -> None:
     laws.far_sight(subject)
 
 
+@pytest.mark.parametrize("subject", CROSS + ENCODER_DECODERS, ids=str)
+def test_law_4_reading(subject: Subject) -> None:
+    laws.reading(subject)
+
+
 @every
 @pytest.mark.parametrize("weights", ["fresh", "disturbed", "trained"])
 def test_law_5_schedules(subject: Subject, weights: str) -> None:
@@ -102,6 +117,12 @@ def test_law_5_schedules_uneven_rows(subject: Subject, kind: str) -> None:
 @models
 @pytest.mark.parametrize("kind", ["full", "ragged", "packed"])
 def test_law_6_accumulation(subject: Subject, kind: str) -> None:
+    laws.accumulation(subject, kind)
+
+
+@pytest.mark.parametrize("subject", ENCODER_DECODERS + CLASSIFIERS, ids=str)
+@pytest.mark.parametrize("kind", ["full", "ragged"])
+def test_law_6_accumulation_of_other_tasks(subject: Subject, kind: str) -> None:
     laws.accumulation(subject, kind)
 
 

@@ -7,12 +7,12 @@ import torch
 from torch import nn
 
 from phalanx.layers.block import BLOCKS, Block, PlainBlock
-from phalanx.layers.cross_block import PostNormCrossBlock
+from phalanx.layers.cross_block import CrossBlock
 from phalanx.layers.embedding import Embedding
 from phalanx.layers.feed_forward import FeedForward
 from phalanx.layers.norm import make_norm
 from phalanx.layers.positions import LearnedPositions, SinusoidalPositions
-from phalanx.mixers import GRU, BidirectionalAttention
+from phalanx.mixers import GRU, Attention, BidirectionalAttention, CrossAttention
 from phalanx.rows import Rows
 
 WIDTH = 8
@@ -105,7 +105,8 @@ def test_a_block_around_a_bidirectional_mixer_has_no_step() -> None:
 
 
 def test_the_memory_of_a_cross_block_moves_with_its_rows() -> None:
-    block = PostNormCrossBlock(WIDTH, 2, 16)
+    reading = block_of("post", CrossAttention(WIDTH, 2)).float()
+    block = CrossBlock(PlainBlock(Attention(WIDTH, 2), None, nn.Identity), reading)
     memory_BSD = torch.randn(3, 5, WIDTH)
     memory = block.cross.remember(memory_BSD, Rows.padded(torch.tensor([5, 2, 0]), 5))
     state = block.empty_state(memory, 4, memory_BSD)

@@ -14,6 +14,7 @@ from phalanx.mixers import (
     BidirectionalAttention,
     CausalMixer,
     CrossAttention,
+    LuongAttention,
     MinGRU,
     Mixer,
 )
@@ -111,8 +112,19 @@ def test_rotary_products_depend_on_distance_alone() -> None:
         lambda: MinGRU(WIDTH, inner=12),
         lambda: Bidirectional(WIDTH, GRU(WIDTH), MinGRU(WIDTH)),
         lambda: CrossAttention(WIDTH, 2),
+        lambda: LuongAttention(WIDTH, 2),
     ],
-    ids=["attention", "both-ways", "rnn", "lstm", "gru", "mingru", "bidirectional", "cross"],
+    ids=[
+        "attention",
+        "both-ways",
+        "rnn",
+        "lstm",
+        "gru",
+        "mingru",
+        "bidirectional",
+        "cross",
+        "luong",
+    ],
 )
 def test_weights_are_a_function_of_the_generator(make: type) -> None:
     """Also when the mixer was built on the meta device, where nothing is drawn."""

@@ -4,10 +4,22 @@ import pytest
 import torch
 
 from phalanx.errors import UsageError
-from phalanx.models import PRESETS, Decoder, Encoder, build, count, preset
+from phalanx.models import (
+    PRESETS,
+    Classifier,
+    Decoder,
+    Encoder,
+    EncoderDecoder,
+    build,
+    count,
+    preset,
+)
+from phalanx.models.presets import Kind
 from phalanx.rows import Rows
 
-SIZED = [name for name in PRESETS if name != "gpt2"]
+OF_ONE_SIZE = ("gpt2", "bert-base")
+SIZED = [name for name in PRESETS if name not in OF_ONE_SIZE]
+DECODERS = [name for name in PRESETS if name != "bert-base"]
 
 
 def small(name: str, **changes: object) -> Decoder:
@@ -20,14 +32,16 @@ def small(name: str, **changes: object) -> Decoder:
 
 
 @pytest.mark.parametrize("name", SIZED)
+@pytest.mark.parametrize("kind", ["decoder", "encoder", "encoder_decoder"])
 @pytest.mark.parametrize("size", [120_000, 800_000])
-def test_presets_meet_a_size(name: str, size: int) -> None:
-    total, inner = count(preset(name, 64, 32, size))
-    assert inner == pytest.approx(size, rel=0.02)
+def test_presets_meet_a_size(name: str, kind: Kind, size: int) -> None:
+    total, inner = count(preset(name, 64, 32, size, kind=kind))
+    # Recurrences have no feed-forward network to even out what whole widths leave.
+    assert inner == pytest.approx(size, rel=0.02 if kind == "decoder" else 0.035)
     assert total > inner
 
 
-@pytest.mark.parametrize("name", PRESETS)
+@pytest.mark.parametrize("name", DECODERS)
 def test_presets_build_and_count(name: str) -> None:
     model = small(name)
     ids_BT = torch.randint(11, (2, 5))
@@ -42,8 +56,41 @@ def test_what_presets_refuse() -> None:
         preset("transfromer", 9, 8)
     with pytest.raises(UsageError, match="124M"):
         preset("gpt2", 9, 8, size=1000)
+    with pytest.raises(UsageError, match="gpt2 is the 124M model, made as decoder"):
+        preset("gpt2", 9, 8, kind="encoder")
+    with pytest.raises(UsageError, match="bert-base is the 110M model, made as encoder"):
+        preset("bert-base", 9, 8, kind="decoder")
     with pytest.raises(UsageError, match=r"widht: unknown key.*'width'"):
         preset("gru", 9, 8, widht=4)
+
+
+@pytest.mark.parametrize(
+    ("kind", "field", "value"),
+    [
+        ("decoder", "pooling", "mean"),
+        ("encoder_decoder", "pooling", "mean"),
+        ("decoder", "token_types", 2),
+        ("encoder", "encoder_layers", 2),
+        ("decoder", "encoder_mixers", ["gru"]),
+    ],
+)
+def test_fields_of_another_kind_are_refused(kind: Kind, field: str, value: object) -> None:
+    with pytest.raises(UsageError, match=f"{field} is .* and kind {kind}: expected kind"):
+        preset("transformer", 9, 8, kind=kind, width=16, **{field: value})
+
+
+def test_the_pattern_of_an_encoder_divides_its_layers() -> None:
+    given = {"kind": "encoder_decoder", "width": 16, "layers": 4, "encoder_layers": 3}
+    assert preset("transformer", 9, 8, **given).encoder_mixer_names == ("attention",) * 3
+    with pytest.raises(UsageError, match="the encoder has 3 layers and a pattern of 2 mixers"):
+        preset("transformer", 9, 8, **given, encoder_mixers=["gru+gru", "attention"])
+
+
+def test_encoders_read_both_ways_unless_told_otherwise() -> None:
+    names = lambda **c: preset("lstm", 9, 8, width=8, layers=2, **c).mixer_names  # noqa: E731
+    assert names(kind="encoder") == ("lstm+lstm",) * 2
+    assert names(kind="encoder", mixers=("lstm",)) == ("lstm",) * 2
+    assert names(kind="encoder_decoder") == ("lstm",) * 2
 
 
 def test_changes_keep_the_rest_of_a_section() -> None:
@@ -52,7 +99,7 @@ def test_changes_keep_the_rest_of_a_section() -> None:
     assert config.attention.query_key_norm
 
 
-@pytest.mark.parametrize("name", PRESETS)
+@pytest.mark.parametrize("name", DECODERS)
 def test_weights_are_a_function_of_the_seed(name: str) -> None:
     first, second = small(name), small(name)
     for one, other in zip(first.parameters(), second.parameters(), strict=True):
@@ -83,6 +130,12 @@ def test_kinds_are_not_confused() -> None:
         Decoder(encoder)
     with pytest.raises(UsageError, match="needs kind: encoder"):
         Encoder(decoder)
+    with pytest.raises(UsageError, match="needs kind: encoder_decoder"):
+        EncoderDecoder(decoder)
+    with pytest.raises(UsageError, match="Classifier: pooling is None; expected one of first"):
+        Classifier(encoder)
+    with pytest.raises(UsageError, match="Encoder: pooling is 'mean'; expected none"):
+        Encoder(preset("gru", 9, 8, width=8, kind="encoder", pooling="mean"))
     assert isinstance(build(encoder), Encoder)
     with pytest.raises(UsageError, match="no causal mixer"):
         build(preset("gru", 9, 8, width=8, mixers=("gru+gru",)))
@@ -107,7 +160,7 @@ def test_rows_that_wait_at_the_end_of_the_context(name: str) -> None:
         torch.testing.assert_close(scores_BV[1], model(ids_BT)[1, -1])
 
 
-@pytest.mark.parametrize("name", PRESETS)
+@pytest.mark.parametrize("name", DECODERS)
 def test_lowered_precision_warns_of_nothing(name: str) -> None:
     model, ids_BT = small(name), torch.randint(11, (2, 5))
     with torch.autocast("cpu", torch.bfloat16):

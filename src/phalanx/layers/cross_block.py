@@ -1,12 +1,12 @@
-"""The decoder layer of the 2017 Transformer, which also attends to a memory."""
+"""A decoder layer that also attends to a memory: a block, and a second one that reads."""
 
 from dataclasses import dataclass, replace
 
 import torch
 from torch import nn
 
-from phalanx.layers.feed_forward import FeedForward
-from phalanx.mixers.attention import Attention
+from phalanx.layers.block import Block
+from phalanx.mixers.base import CausalMixer
 from phalanx.mixers.cross_attention import CrossAttention, MemoryState
 from phalanx.rows import Rows
 from phalanx.shapes import Column, Index, PerRow, Sequence
@@ -43,17 +43,25 @@ class CrossState:
         return replace(self, own=self.own.rewind(count_B))
 
 
-class PostNormCrossBlock(nn.Module):
-    """norm(x + self-attention), norm(x + cross-attention), norm(x + feed-forward)."""
+class CrossBlock(nn.Module):
+    """A causal mixer, cross-attention and a feed-forward network, joined as the two blocks join
+    theirs: with post-norms this is the decoder layer of Vaswani et al. 2017.
 
-    def __init__(self, width: int, heads: int, inner: int, activation: str = "relu") -> None:
+    Args:
+        own: a block around a causal mixer, without a feed-forward network.
+        reading: a block around cross-attention, with the layer's feed-forward network.
+    """
+
+    def __init__(self, own: Block, reading: Block) -> None:
         super().__init__()
-        self.mixer = Attention(width, heads)
-        self.cross = CrossAttention(width, heads)
-        self.feed_forward = FeedForward(width, inner, activation)
-        self.mixer_norm = nn.LayerNorm(width)
-        self.cross_norm = nn.LayerNorm(width)
-        self.feed_forward_norm = nn.LayerNorm(width)
+        self.own = own
+        self.reading = reading
+
+    @property
+    def cross(self) -> CrossAttention:
+        """The attention to the memory."""
+        assert isinstance(self.reading.mixer, CrossAttention)
+        return self.reading.mixer
 
     def forward(
         self,
@@ -65,21 +73,20 @@ class PostNormCrossBlock(nn.Module):
         undo: int = 0,
     ) -> tuple[Sequence, State | None]:
         """All positions against ``cross.remember(...)``; the state is that of the own past."""
-        mixed_BTD, after = self.mixer(x_BTD, rows, state, undo=undo)
-        x_BTD = self.mixer_norm(x_BTD + mixed_BTD)
-        x_BTD = self.cross_norm(x_BTD + self.cross(x_BTD, rows, memory)[0])
-        return self.feed_forward_norm(x_BTD + self.feed_forward(x_BTD)), after
+        x_BTD, after = self.own(x_BTD, rows, state, undo=undo)
+        return self.reading(x_BTD, rows, memory)[0], after
 
     def step(
         self, x_BD: Column, state: CrossState, active_B: PerRow | None = None
     ) -> tuple[Column, CrossState]:
         """One position; arguments and results as CausalMixer.step."""
-        mixed_BD, own = self.mixer.step(x_BD, state.own, active_B)
-        x_BD = self.mixer_norm(x_BD + mixed_BD)
-        x_BD = self.cross_norm(x_BD + self.cross.step(x_BD, state.memory, active_B)[0])
-        y_BD = self.feed_forward_norm(x_BD + self.feed_forward(x_BD))
+        x_BD, own = self.own.step(x_BD, state.own, active_B)
+        y_BD, _ = self.reading.step(x_BD, state.memory, active_B)
+        assert own is not None
         return y_BD, CrossState(own, state.memory)
 
     def empty_state(self, memory: MemoryState, capacity: int, like: torch.Tensor) -> CrossState:
         """The state before the first position, reading ``memory``."""
-        return CrossState(self.mixer.empty_state(memory.length_B.shape[0], capacity, like), memory)
+        mixer = self.own.mixer
+        assert isinstance(mixer, CausalMixer)
+        return CrossState(mixer.empty_state(memory.length_B.shape[0], capacity, like), memory)

@@ -1,4 +1,4 @@
-"""Tokens to vectors, and vectors back to scores over tokens."""
+"""Tokens and their types to vectors, and vectors back to scores over tokens."""
 
 import math
 
@@ -26,3 +26,22 @@ class Embedding(nn.Module):
         """Vectors (B, T, D) of the tokens (B, T)."""
         x_BTD = nn.functional.embedding(ids_BT, self.weight)
         return x_BTD if self.scale == 1.0 else x_BTD * self.scale
+
+
+class TokenTypes(nn.Module):
+    """One learned vector a type of token, such as the two texts of a pair (Devlin et al. 2019)."""
+
+    def __init__(self, types: int, width: int) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.empty(types, width))
+        self.init_weights()
+
+    def init_weights(self, generator: torch.Generator | None = None) -> None:
+        """Normal weights of deviation 0.02, as in BERT."""
+        nn.init.normal_(self.weight, std=0.02, generator=generator)
+
+    def forward(self, x_BTD: Sequence, types_BT: Ids | None) -> Sequence:
+        """Add the vector of each position's type, of type 0 where None; same shape."""
+        if types_BT is None:
+            return x_BTD + self.weight[0]
+        return x_BTD + nn.functional.embedding(types_BT, self.weight)

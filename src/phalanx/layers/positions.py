@@ -3,6 +3,7 @@
 import torch
 from torch import Tensor, nn
 
+from phalanx.config import ModelConfig
 from phalanx.shapes import PerPosition, Sequence
 
 
@@ -38,7 +39,7 @@ class SinusoidalPositions(nn.Module):
         context, width = self.table_SD.shape
         device = self.table_SD.device
         place_S1 = torch.arange(context, device=device, dtype=torch.float64)[:, None]
-        pair_D = torch.arange(width, device=device) // 2 * 2
+        pair_D = torch.arange(width, device=device, dtype=torch.float64) // 2 * 2
         angle_SD = place_S1 / 10000.0 ** (pair_D / width)
         even_D = torch.arange(width, device=device) % 2 == 0
         self.table_SD.copy_(torch.where(even_D, angle_SD.sin(), angle_SD.cos()))
@@ -46,3 +47,12 @@ class SinusoidalPositions(nn.Module):
     def forward(self, x_BTD: Sequence, positions_BT: PerPosition) -> Sequence:
         """Add each position's vector; same shape."""
         return x_BTD + nn.functional.embedding(positions_BT, self.table_SD).to(x_BTD.dtype)
+
+
+def make_positions(config: ModelConfig) -> LearnedPositions | SinusoidalPositions | None:
+    """What a configuration adds to its embedding; None where mixers alone know positions."""
+    if config.positions == "learned":
+        return LearnedPositions(config.context, config.width)
+    if config.positions == "sinusoidal":
+        return SinusoidalPositions(config.context, config.width)
+    return None

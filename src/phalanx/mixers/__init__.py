@@ -3,7 +3,7 @@
 from phalanx.mixers.attention import Attention, BidirectionalAttention
 from phalanx.mixers.base import CausalMixer, Mixer
 from phalanx.mixers.bidirectional import Bidirectional
-from phalanx.mixers.cross_attention import CrossAttention
+from phalanx.mixers.cross_attention import CrossAttention, LuongAttention
 from phalanx.mixers.gru import GRU
 from phalanx.mixers.lstm import LSTM
 from phalanx.mixers.mingru import MinGRU
@@ -18,6 +18,7 @@ __all__ = [
     "BidirectionalAttention",
     "CausalMixer",
     "CrossAttention",
+    "LuongAttention",
     "MinGRU",
     "Mixer",
 ]

@@ -6,6 +6,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812  # torch's own customary name
 
+from phalanx.config import RotaryScaling
 from phalanx.mixers.base import CausalMixer, Mixer
 from phalanx.mixers.rotary import angles, turn
 from phalanx.rows import Rows, attention_mask
@@ -17,18 +18,37 @@ from phalanx.states import KeyValueState, State
 class HeadNorm(nn.Module):
     """Root-mean-square norm of each head's queries or keys, with a learned scale."""
 
-    def __init__(self, head_width: int) -> None:
+    def __init__(self, head_width: int, epsilon: float = 1e-6) -> None:
         super().__init__()
         self.weight = nn.Parameter(torch.ones(head_width))
+        self.epsilon = epsilon
 
     def forward(self, x_BHTK: Tensor) -> Tensor:
         """Normalize the last axis; same shape."""
         # Autocast lowers x alone, and the kernel takes one dtype; it computes in fp32 inside.
-        return F.rms_norm(x_BHTK, (x_BHTK.shape[-1],), self.weight.to(x_BHTK.dtype), 1e-6)
+        return F.rms_norm(x_BHTK, (x_BHTK.shape[-1],), self.weight.to(x_BHTK.dtype), self.epsilon)
 
 
 class _Attention(Mixer):
-    """What causal and bidirectional attention share: projections, heads, positions."""
+    """What causal and bidirectional attention share: projections, heads, positions.
+
+    Args:
+        width: of the vectors that come in and go out.
+        heads: heads of queries.
+        key_value_heads: heads of keys and values, each shared by as many query heads; None: as many
+            as of queries.
+        head_width: of each head; None: width / heads.
+        window: positions that each sees, itself among them; None: all.
+        rotary: whether positions turn queries and keys, and ``rotary_base`` and ``rotary_scaling``
+            how fast (see ``mixers.rotary``).
+        query_key_norm: whether queries and keys are normalized, with ``norm_epsilon``.
+        bias: whether queries, keys, values and output have one; ``output_bias`` (None: the same)
+            says it of the output alone.
+        schedule: see ``schedules.attend``.
+
+    Raises:
+        ValueError: heads that do not fit the width or one another.
+    """
 
     schedules = ("reference", "sdpa")
     causal: bool
@@ -39,40 +59,48 @@ class _Attention(Mixer):
         heads: int,
         *,
         key_value_heads: int | None = None,
+        head_width: int | None = None,
         window: int | None = None,
         rotary: bool = False,
+        rotary_base: float = 10_000.0,
+        rotary_scaling: RotaryScaling | None = None,
         query_key_norm: bool = False,
+        norm_epsilon: float = 1e-6,
         bias: bool = True,
+        output_bias: bool | None = None,
         schedule: str = "sdpa",
     ) -> None:
         super().__init__()
         groups = key_value_heads or heads
-        if width % heads or heads % groups:
+        if (head_width is None and width % heads) or heads % groups:
             raise ValueError(
                 f"width {width} must be a multiple of heads {heads}, "
                 f"and heads of key_value_heads {groups}"
             )
-        self.head_width = width // heads
+        self.head_width = head_width or width // heads
         self.window = window
         self.query = nn.Linear(width, heads * self.head_width, bias=bias)
         self.key_value = nn.Linear(width, 2 * groups * self.head_width, bias=bias)
-        self.output = nn.Linear(width, width, bias=bias)
+        self.output = nn.Linear(
+            heads * self.head_width, width, bias=bias if output_bias is None else output_bias
+        )
         if rotary and self.head_width % 2:
             raise ValueError(
                 f"rotary positions need an even head width; given {self.head_width} "
                 f"(width {width} over {heads} heads)"
             )
-        self.rotary = rotary
-        self.query_norm = HeadNorm(self.head_width) if query_key_norm else None
-        self.key_norm = HeadNorm(self.head_width) if query_key_norm else None
+        self.rotary, self.rotary_base, self.rotary_scaling = rotary, rotary_base, rotary_scaling
+        self.query_norm = HeadNorm(self.head_width, norm_epsilon) if query_key_norm else None
+        self.key_norm = HeadNorm(self.head_width, norm_epsilon) if query_key_norm else None
         self.use_schedule(schedule)
         self.init_weights()
 
     def init_weights(self, generator: torch.Generator | None = None) -> None:
         """Glorot weights as in torch.nn.MultiheadAttention, biases zero."""
+        keys_and_values = self.key_value.weight.data.chunk(2)
+        for matrix in (self.query.weight, *keys_and_values, self.output.weight):
+            nn.init.xavier_uniform_(matrix, generator=generator)
         for linear in (self.query, self.key_value, self.output):
-            for part in linear.weight.data.split(self.output.in_features):
-                nn.init.xavier_uniform_(part, generator=generator)
             if linear.bias is not None:
                 nn.init.zeros_(linear.bias)
         for norm in (self.query_norm, self.key_norm):
@@ -108,7 +136,9 @@ class _Attention(Mixer):
         if self.query_norm is not None and self.key_norm is not None:
             query_BHTK, key_BHTK = self.query_norm(query_BHTK), self.key_norm(key_BHTK)
         if self.rotary:
-            cos, sin = angles(positions_BT, self.head_width, query_BHTK)
+            cos, sin = angles(
+                positions_BT, self.head_width, query_BHTK, self.rotary_base, self.rotary_scaling
+            )
             query_BHTK, key_BHTK = turn(query_BHTK, cos, sin), turn(key_BHTK, cos, sin)
         return query_BHTK, key_BHTK, value_BHTK
 

@@ -8,6 +8,7 @@ from phalanx.errors import UsageError, did_you_mean
 from phalanx.mixers.attention import Attention, BidirectionalAttention
 from phalanx.mixers.base import CausalMixer, Mixer
 from phalanx.mixers.bidirectional import Bidirectional
+from phalanx.mixers.cross_attention import CrossAttention, LuongAttention
 from phalanx.mixers.gru import GRU
 from phalanx.mixers.lstm import LSTM
 from phalanx.mixers.mingru import MinGRU
@@ -22,10 +23,15 @@ def _attention(kind: type[A], config: ModelConfig) -> A:
         config.width,
         chosen.heads,
         key_value_heads=chosen.key_value_heads,
+        head_width=chosen.head_width,
         window=chosen.window,
         rotary=config.positions == "rotary",
+        rotary_base=chosen.rotary_base,
+        rotary_scaling=chosen.rotary_scaling,
         query_key_norm=chosen.query_key_norm,
+        norm_epsilon=config.norm_epsilon or 1e-6,
         bias=chosen.bias,
+        output_bias=chosen.output_bias,
         schedule=chosen.schedule,
     )
 
@@ -75,3 +81,25 @@ def encoder_mixer(name: str, config: ModelConfig) -> Mixer:
     return Bidirectional(
         config.width, causal_mixer(forwards, config), causal_mixer(backwards, config)
     )
+
+
+def cross_mixer(config: ModelConfig) -> CrossAttention:
+    """The attention of a decoder's layers to a memory; where mixers are stacked without residual
+    branches, it joins what it reads with what it is given, as Luong et al. 2015 do.
+
+    Raises:
+        UsageError: it cannot be made so.
+    """
+    kind = LuongAttention if config.block == "plain" else CrossAttention
+    chosen = config.attention
+
+    def make(c: ModelConfig) -> CrossAttention:
+        return kind(
+            c.width,
+            chosen.heads,
+            head_width=chosen.head_width,
+            bias=chosen.bias,
+            schedule=chosen.schedule,
+        )
+
+    return _made("cross-attention", make, config)

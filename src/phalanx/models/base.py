@@ -1,5 +1,6 @@
-"""What decoders and encoders share: embedding, blocks, output."""
+"""What all models share: tokens to vectors, a stack of layers, vectors to scores."""
 
+from collections.abc import Sequence as Several
 from dataclasses import dataclass
 
 import torch
@@ -7,10 +8,11 @@ from torch import Tensor, nn
 
 from phalanx.config import ModelConfig
 from phalanx.layers.block import BLOCKS, Block
-from phalanx.layers.embedding import Embedding
-from phalanx.layers.feed_forward import FeedForward
+from phalanx.layers.embedding import Embedding, TokenTypes
+from phalanx.layers.feed_forward import make_feed_forward
+from phalanx.layers.heads import make_transform
 from phalanx.layers.norm import make_norm
-from phalanx.layers.positions import LearnedPositions, SinusoidalPositions
+from phalanx.layers.positions import make_positions
 from phalanx.mixers.base import Mixer
 from phalanx.models.init import init_model
 from phalanx.rows import Rows
@@ -48,33 +50,106 @@ class ModelState:
         return ModelState(tuple(state.rewind(count_B) for state in self.layers))
 
 
-class SequenceModel(nn.Module):
-    """Embedding, a stack of blocks over any mixers, and scores over the outputs.
+class Model(nn.Module):
+    """Tokens to vectors, layers that a subclass runs, and scores over the outputs.
 
     Args:
         config: architecture and size; the model keeps it as ``config``.
-        mixers: one mixer a layer.
+        layers: the layers whose last output the scores are made of.
     """
 
-    def __init__(self, config: ModelConfig, mixers: list[Mixer]) -> None:
+    def __init__(self, config: ModelConfig, layers: Several[nn.Module]) -> None:
         super().__init__()
         self.config = config
         self.embedding = Embedding(config.vocabulary, config.width, config.scale_embedding)
-        self.positions = _make_positions(config)
+        self.types = TokenTypes(config.token_types, config.width) if config.token_types else None
+        self.positions = make_positions(config)
+        self.embedding_norm = norm_of(config) if config.embedding_norm else None
         self.dropout = nn.Dropout(config.dropout)
-        self.blocks = nn.ModuleList(_make_block(config, mixer) for mixer in mixers)
-        self.norm = (
-            make_norm(config.norm, config.width, config.norm_bias) if config.final_norm else None
-        )
+        self.blocks = nn.ModuleList(layers)
+        self.norm = norm_of(config) if config.final_norm else None
+        self.transform = make_transform(config.head, config.width, lambda: norm_of(config))
         outputs = config.outputs or config.vocabulary
         self.output = (
             None if config.tied else nn.Linear(config.width, outputs, bias=config.output_bias)
         )
-        self.init_weights()
+        self.output_bias = (
+            nn.Parameter(torch.empty(outputs)) if config.tied and config.output_bias else None
+        )
 
     def init_weights(self, generator: torch.Generator | None = None) -> None:
         """Draw fresh weights by the configured scheme and fill the buffers."""
         init_model(self, self.config.init, generator)
+
+    def head(self, y: Tensor) -> Tensor:
+        """Scores over the outputs, (..., D) -> (..., outputs); call it on chunks to save memory."""
+        if self.transform is not None:
+            y = self.transform(y)
+        if self.output is None:
+            return nn.functional.linear(y, self.embedding.weight, self.output_bias)
+        scores: Tensor = self.output(y)
+        return scores
+
+    def parameter_counts(self) -> tuple[int, int]:
+        """All parameters, and those outside the tables of tokens, types, positions and outputs."""
+        total = sum(parameter.numel() for parameter in self.parameters())
+        tables = [self.embedding, self.types, self.positions, self.output]
+        outside = sum(p.numel() for table in tables if table for p in table.parameters())
+        if self.output_bias is not None:
+            outside += self.output_bias.numel()
+        return total, total - outside
+
+    def _embed(self, ids: Tensor, positions: Tensor, types: Tensor | None = None) -> Tensor:
+        x = self.embedding(ids)
+        if self.types is not None:
+            x = self.types(x, types)
+        if self.positions is not None:
+            x = self.positions(x, positions)
+        if self.embedding_norm is not None:
+            x = self.embedding_norm(x)
+        embedded: Tensor = self.dropout(x)
+        return embedded
+
+    def _normalize(self, x: Tensor) -> Tensor:
+        return x if self.norm is None else self.norm(x)
+
+
+class SteppingModel(Model):
+    """A model whose layers all have a step form, so that it generates token by token."""
+
+    def step(
+        self, ids_B: PerRow, state: ModelState, active_B: PerRow | None = None
+    ) -> tuple[Tensor, ModelState]:
+        """One token a row: scores (B, V) of the next one, and the state after it.
+
+        Args:
+            ids_B: the token at the next position of each row.
+            state: what came before; consumed.
+            active_B: True in rows that advance; the others stand still and their scores mean
+                nothing.
+        """
+        positions_B = state.length_B
+        if active_B is not None:  # a row that waits may be full: there is no position behind it
+            positions_B = torch.where(active_B, positions_B, 0)
+        x_BD = self._embed(ids_B[:, None], positions_B[:, None])[:, 0]
+        after = []
+        for block, layer_state in zip(self.blocks, state.layers, strict=True):
+            x_BD, new_state = block.step(x_BD, layer_state, active_B)  # type: ignore[operator]
+            after.append(new_state)
+        return self.head(self._normalize(x_BD)), ModelState(tuple(after))
+
+
+class SequenceModel(Model):
+    """A stack of blocks over any mixers, in one pass over one sequence.
+
+    Args:
+        config: architecture and size.
+        mixers: one mixer a layer.
+    """
+
+    def __init__(self, config: ModelConfig, mixers: Several[Mixer]) -> None:
+        super().__init__(config, [make_block(config, mixer) for mixer in mixers])
+        self.init_weights()
 
     def forward(self, ids_BT: Ids, rows: Rows | None = None) -> Logits:
         """Scores (B, T, outputs) at every position, in one pass."""
@@ -96,10 +171,13 @@ class SequenceModel(nn.Module):
             state: what came before; consumed.
             undo: how many positions the returned state must be able to rewind.
         """
-        if rows is None:
-            start_B = None if state is None else state.length_B
-            rows = Rows.full(ids_BT.shape[0], ids_BT.shape[1], ids_BT.device, start_B)
+        rows = continued(ids_BT, rows, state)
         x_BTD = self._embed(ids_BT, rows.positions_BT)
+        return self._through(x_BTD, rows, state, undo)
+
+    def _through(
+        self, x_BTD: Sequence, rows: Rows, state: ModelState | None, undo: int
+    ) -> tuple[Sequence, ModelState | None]:
         before = [None] * len(self.blocks) if state is None else state.layers
         after: list[State] = []
         for block, layer_state in zip(self.blocks, before, strict=True):
@@ -108,47 +186,26 @@ class SequenceModel(nn.Module):
                 after.append(new_state)
         return self._normalize(x_BTD), (None if state is None else ModelState(tuple(after)))
 
-    def head(self, y: Tensor) -> Tensor:
-        """Scores over the outputs, (..., D) -> (..., outputs); call it on chunks to save memory."""
-        if self.output is None:
-            return nn.functional.linear(y, self.embedding.weight)
-        scores: Tensor = self.output(y)
-        return scores
 
-    def parameter_counts(self) -> tuple[int, int]:
-        """All parameters, and those outside the token, position and output tables."""
-        total = sum(parameter.numel() for parameter in self.parameters())
-        tables = [self.embedding, self.positions, self.output]
-        outside = sum(p.numel() for table in tables if table for p in table.parameters())
-        return total, total - outside
-
-    def _embed(self, ids: Tensor, positions: Tensor) -> Tensor:
-        x = self.embedding(ids)
-        if self.positions is not None:
-            x = self.positions(x, positions)
-        embedded: Tensor = self.dropout(x)
-        return embedded
-
-    def _normalize(self, x: Tensor) -> Tensor:
-        return x if self.norm is None else self.norm(x)
+def continued(ids_BT: Ids, rows: Rows | None, state: State | None) -> Rows:
+    """The given rows; where None, full ones that continue from the state."""
+    if rows is not None:
+        return rows
+    start_B = None if state is None else state.length_B
+    return Rows.full(ids_BT.shape[0], ids_BT.shape[1], ids_BT.device, start_B)
 
 
-def _make_positions(config: ModelConfig) -> nn.Module | None:
-    if config.positions == "learned":
-        return LearnedPositions(config.context, config.width)
-    if config.positions == "sinusoidal":
-        return SinusoidalPositions(config.context, config.width)
-    return None
+def norm_of(config: ModelConfig) -> nn.Module:
+    """A norm as the configuration has them all."""
+    return make_norm(config.norm, config.width, config.norm_bias, config.norm_epsilon)
 
 
-def _make_block(config: ModelConfig, mixer: Mixer) -> Block:
-    chosen = config.feed_forward
-    feed_forward = (
-        FeedForward(config.width, chosen.width, chosen.activation, chosen.bias) if chosen else None
-    )
+def make_block(config: ModelConfig, mixer: Mixer, *, feeding: bool = True) -> Block:
+    """A layer around a mixer; without its feed-forward network where ``feeding`` is False."""
+    chosen = config.feed_forward if feeding else None
     return BLOCKS[config.block](
         mixer,
-        feed_forward,
-        lambda: make_norm(config.norm, config.width, config.norm_bias),
+        make_feed_forward(config.width, chosen) if chosen else None,
+        lambda: norm_of(config),
         config.dropout,
     )

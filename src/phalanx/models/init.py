@@ -6,10 +6,14 @@ import torch
 from torch import nn
 
 from phalanx.layers.block import Block, PlainBlock
-from phalanx.layers.embedding import Embedding
+from phalanx.layers.embedding import Embedding, TokenTypes
 from phalanx.layers.feed_forward import FeedForward
+from phalanx.layers.heads import Transform
 from phalanx.layers.positions import LearnedPositions, SinusoidalPositions
 from phalanx.mixers.base import Mixer
+
+# Parts that draw their own weights; what stands inside a block is drawn by the block.
+_DRAWN = (Block, Embedding, TokenTypes, LearnedPositions, SinusoidalPositions, Transform)
 
 
 def init_model(model: nn.Module, scheme: str, generator: torch.Generator | None) -> None:
@@ -22,7 +26,7 @@ def init_model(model: nn.Module, scheme: str, generator: torch.Generator | None)
     residual branch divided by the square root of the number of branches.
     """
     for module in model.modules():
-        if isinstance(module, (Block, Embedding, LearnedPositions, SinusoidalPositions)):
+        if isinstance(module, _DRAWN):
             module.init_weights(generator)
         elif isinstance(module, (nn.LayerNorm, nn.RMSNorm)):
             module.reset_parameters()
@@ -31,6 +35,9 @@ def init_model(model: nn.Module, scheme: str, generator: torch.Generator | None)
         nn.init.normal_(output.weight, std=0.02, generator=generator)
         if output.bias is not None:
             nn.init.zeros_(output.bias)
+    bias = getattr(model, "output_bias", None)
+    if isinstance(bias, nn.Parameter):
+        nn.init.zeros_(bias)
     if scheme == "gpt2":
         _gpt2(model, generator)
     elif scheme == "zero":
