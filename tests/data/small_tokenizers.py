@@ -97,6 +97,9 @@ def llama_2(metaspace: bool = False) -> Tokenizer:
 SMALL = {
     "bytes": train_tokenizer("bytes", []),
     "characters": train_tokenizer("characters", [CORPUS]),
+    "lowered": train_tokenizer("characters", [CORPUS], lowercase=True, mask=True),
+    "words": train_tokenizer("words", [CORPUS], 400, mask=True),
+    "wordpiece": train_tokenizer("wordpiece", [CORPUS], 300, lowercase=True),
     "bpe": train_tokenizer("bpe", [CORPUS], 300),
     "llama_3": llama_3(),
     "llama_2": llama_2(),

@@ -11,7 +11,7 @@ import pytest
 import tokenizers as library
 
 from phalanx.data.documents import pieces
-from phalanx.data.tokenizers import train_tokenizer, training
+from phalanx.data.tokenizers import sample, train_tokenizer
 from phalanx.data.tokenizers.byte_level import byte_alphabet
 
 GOLDEN = (Path(__file__).parents[1] / "goldens" / "corpus.txt").read_text(encoding="utf-8")
@@ -41,9 +41,9 @@ def test_a_short_text_is_learned_from_whole(text: str) -> None:
 def test_of_a_long_text_parts_from_all_over_it_are_learned_from(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(training, "BPE_BYTES", 400_000)
+    monkeypatch.setattr(sample, "LEARNED_BYTES", 400_000)
     lines = [f"{number:06} " + "x" * 4089 for number in range(1000)]  # a part each
-    parts = training._sample(iter(lines))
+    parts = sample.sample(iter(lines))
     size = sum(map(len, parts))
     assert 200_000 <= size <= 400_000
     places = [int(part[:6]) for part in parts]
@@ -51,29 +51,29 @@ def test_of_a_long_text_parts_from_all_over_it_are_learned_from(
     assert places[0] == 0
     assert gaps == {16}, "evenly spread to the end"
     assert places[-1] + 16 >= 1000
-    assert training._sample(iter(lines)) == parts
+    assert sample.sample(iter(lines)) == parts
 
 
 def test_distinct_words_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(training, "BPE_WORD_BYTES", 50_000)
+    monkeypatch.setattr(sample, "LEARNED_WORD_BYTES", 50_000)
     differing = " ".join(letters(9, seed) for seed in range(40_000))
-    parts = training._sample([differing])
+    parts = sample.sample([differing])
     assert 20_000 < sum(map(len, parts)) < 60_000
     repeated = " ".join(letters(9, seed) for seed in range(1000)) + " "
-    assert b"".join(training._sample([repeated * 40])).decode() == repeated * 40
+    assert b"".join(sample.sample([repeated * 40])).decode() == repeated * 40
 
 
 def test_many_tiny_texts_weigh_what_they_take(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(training, "BPE_BYTES", 6500)
-    assert len(training._sample("a" for _ in range(10_000))) <= 100
+    monkeypatch.setattr(sample, "LEARNED_BYTES", 6500)
+    assert len(sample.sample("a" for _ in range(10_000))) <= 100
 
 
 def test_a_word_of_a_million_letters_is_read_in_parts() -> None:
     """As one word it would take hours: merging is quadratic in its length."""
-    parts = training._sample([letters(1_000_000)])
+    parts = sample.sample([letters(1_000_000)])
     assert max(map(len, parts)) <= 4096 + 2 * 8192
     assert b"".join(parts).decode() == letters(1_000_000)
-    spaces = training._sample([" " * 100_000])
+    spaces = sample.sample([" " * 100_000])
     assert max(map(len, spaces)) <= 4096 + 2 * 8192
 
 
@@ -90,10 +90,10 @@ def test_texts_are_taken_as_they_come() -> None:
 
 
 def test_characters_are_counted_over_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(training, "_COUNTED_CHARACTERS", 10)
+    monkeypatch.setattr(sample, "_COUNTED_CHARACTERS", 10)
     texts = ["abc", "", "aab𝄞" * 9, "b"]
     whole = "".join(texts)
-    counts = training._count_characters(texts)
+    counts = sample.count_characters(texts)
     assert counts == {character: whole.count(character) for character in sorted(set(whole))}
 
 

@@ -1,10 +1,10 @@
-"""``phalanx data``: look at text before anything is trained on it."""
+"""``phalanx data``: look at text and labels before anything is trained on them."""
 
 from typing import TYPE_CHECKING, Annotated, Literal
 
 from cyclopts import App, Parameter
 
-from phalanx.cli.common import Json, Overrides, print_json
+from phalanx.cli.common import Json, Overrides, TaskName, print_json
 
 if TYPE_CHECKING:
     from phalanx.data.check import DataReport, FileReport
@@ -17,7 +17,13 @@ data = App(name="data", help_format="plaintext")
 @data.command
 def check(
     *texts: str,
+    task: TaskName | None = None,
     text_column: str | None = None,
+    label_column: str | None = None,
+    pair_column: str | None = None,
+    source_column: str | None = None,
+    target_column: str | None = None,
+    tag_column: str | None = None,
     encoding_errors: Literal["strict", "replace"] | None = None,
     validation: Annotated[tuple[str, ...], Parameter(consume_multiple=True, negative=())] = (),
     json: Json = False,
@@ -27,16 +33,31 @@ def check(
 
     Exits with 0 where `phalanx train` would read the text, with 1 where it would refuse it.
     The settings that say how text is read can be given as dotted options too, as for
-    `phalanx train`: --data.text_column, --data.encoding_errors, --data.validation_paths and
-    --data.validation_fraction.
+    `phalanx train`: --data.validation_fraction, --data.scheme and the like.
 
     Parameters
     ----------
     texts
         Text files, directories, globs, or stdlib. Endings name formats: .jsonl, .csv, .tsv,
         .parquet and lists in .json have a document a row, all else is text; .gz is unpacked.
+        For classification CSV, TSV, JSONL or Parquet with columns text and label; for tagging
+        CoNLL columns or JSONL with tokens and tags; for translation a TSV or JSONL of pairs, or
+        two files, source and target.
+    task
+        What is to be learnt. Default: language-modelling.
     text_column
-        The column of rows that holds the text. Default: text, content, body and the like.
+        The column of rows that holds the text: its name, or its number from 1 in a file without a
+        header. Default: text, content, body and the like.
+    label_column
+        The column of the label, for classification. Default: label, category, intent and the like.
+    pair_column
+        The column of a second text, for classification of pairs.
+    source_column
+        The column of the text to translate.
+    target_column
+        The column of its translation.
+    tag_column
+        The column of the tags, for tagging. Default: the last.
     encoding_errors
         strict refuses what is not UTF-8, replace goes on with U+FFFD in its stead.
     validation
@@ -52,6 +73,11 @@ def check(
     for key, value in (
         ("data.paths", list(texts)),
         ("data.text_column", text_column),
+        ("data.label_column", label_column),
+        ("data.pair_column", pair_column),
+        ("data.source_column", source_column),
+        ("data.target_column", target_column),
+        ("data.tag_column", tag_column),
         ("data.encoding_errors", encoding_errors),
         ("data.validation_paths", list(validation)),
     ):
@@ -60,6 +86,28 @@ def check(
     if "paths" not in values.get("data", {}):
         raise UsageError("No text was given. Expected files, directories, globs or stdlib.")
     config = parse(DataConfig, values["data"], "data")
+    if task in ("classification", "tagging", "translation"):
+        from phalanx.cli.checked_labels import show
+        from phalanx.data.check_labelled import check_labelled
+
+        labelled = check_labelled(task, config)
+        if json:
+            print_json(labelled.as_dict())
+        else:
+            show(labelled)
+        return 0 if labelled.accepted else 1
+    for option, given in (
+        ("--label-column", label_column),
+        ("--pair-column", pair_column),
+        ("--source-column", source_column),
+        ("--target-column", target_column),
+        ("--tag-column", tag_column),
+    ):
+        if given is not None:
+            raise UsageError(
+                f"{option} is given, and text to model has no such column. Say what is to be "
+                "learnt: --task classification, tagging or translation."
+            )
     report = check_data(
         config.paths,
         config.validation_fraction,

@@ -1,7 +1,7 @@
 """What `phalanx data check` reports: the text as training would read it, and what is wrong."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -10,28 +10,13 @@ from numpy.typing import NDArray
 from phalanx.data.documents import Piece
 from phalanx.data.files import Spec, find_files, listed
 from phalanx.data.opening import Source
-from phalanx.data.reading import EncodingErrors, Findings, Reading
+from phalanx.data.reading import Collected, EncodingErrors, Findings, Reading
 from phalanx.data.sources import Corpus, corpus_of
 from phalanx.data.survey import Survey, survey
 from phalanx.errors import PhalanxError, UsageError
 
-_FAULTS_SHOWN = 5  # of one file, the others are counted
 _CODE_POINTS = 0x110000
 _HELD = 1 << 20  # characters counted at a time
-
-
-@dataclass
-class _Collected(Findings):
-    """Findings that take faults down and let the reading go on."""
-
-    faults: list[str] = field(default_factory=list)
-    more_faults: int = 0
-
-    def fault(self, message: str) -> None:
-        if len(self.faults) < _FAULTS_SHOWN:
-            self.faults.append(message)
-        else:
-            self.more_faults += 1
 
 
 class _Tally:
@@ -106,30 +91,13 @@ class FileReport:
 
     def remarks(self) -> list[str]:
         """What is worth knowing and no fault, a phrase each."""
-        found = self.findings
-        remarks = []
-        if found.mark:
-            remarks.append("a UTF-8 byte order mark, dropped")
-        if found.line_ends:
-            remarks.append(f"{found.line_ends:,} line ends \\r\\n, read as \\n")
-        if found.nuls:
-            remarks.append(f"{found.nuls:,} NUL characters, kept as text: are they meant?")
-        if found.replaced:
-            remarks.append(
-                f"{found.replaced:,} invalid places, U+FFFD in their stead; "
-                f"the first: {found.first_replaced}"
-            )
-        if found.missing:
-            remarks.append(f"{found.missing:,} rows without a value, passed over")
-        if found.blank:
-            remarks.append(f"{found.blank:,} rows of white space, passed over")
+        remarks = self.findings.found()
         if not self.documents and not self.faults:
             remarks.append("no text, passed over")
         return remarks
 
     def as_dict(self) -> dict[str, Any]:
         """The report as JSON values."""
-        found = self.findings
         return {
             "path": self.path,
             "format": self.format,
@@ -139,13 +107,7 @@ class FileReport:
             "bytes": self.bytes,
             "longest_line": self.longest_line,
             "distinct_characters": self.distinct_characters,
-            "byte_order_mark": found.mark,
-            "crlf": found.line_ends,
-            "nul": found.nuls,
-            "invalid": found.replaced,
-            "first_invalid": found.first_replaced or None,
-            "rows_without_value": found.missing,
-            "blank_rows": found.blank,
+            **self.findings.as_dict(),
             "faults": list(self.faults),
             "more_faults": self.more_faults,
         }
@@ -279,7 +241,7 @@ def _look_at(
     source: Source, reading: Reading, seen: NDArray[np.bool_]
 ) -> tuple[FileReport, Survey | None]:
     """Return the report of a file, and its survey where it could be read to its end."""
-    findings, tally = _Collected(source.shown), _Tally()
+    findings, tally = Collected(source.shown), _Tally()
     try:
         found = survey(source, reading, findings, tally.take)
     except PhalanxError as error:

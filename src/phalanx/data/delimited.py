@@ -1,4 +1,4 @@
-"""CSV and TSV, whose rows are documents; both begin with a line of column names.
+"""CSV and TSV: a first line of column names, or none, and rows.
 
 CSV is that of RFC 4180: a field in double quotes may hold commas, line ends and doubled quotes.
 TSV is that of IANA (text/tab-separated-values): a quote is a character like any other, and a field
@@ -7,59 +7,77 @@ holds neither tab nor line end.
 
 import csv
 from collections.abc import Iterator
+from itertools import chain
 
 from phalanx.data import rows
-from phalanx.data.documents import Piece
 from phalanx.data.opening import Source
 from phalanx.data.reading import Findings, Reading
+from phalanx.data.rows import Choose, Header, Row
 from phalanx.errors import UsageError
 
 _TSV_ADVICE = "A field cannot hold a tab or a line end, not in quotes either: .csv has quotes."
 _NAMED = 12  # columns in the header of an example at most
+_OTHER_MARKS = (";", "\t", "|", ",")  # what divides fields in files that are called .csv or .tsv
 
 
-def delimited(source: Source, reading: Reading, findings: Findings) -> Iterator[Piece]:
-    """Yield a document for each row of a .csv or .tsv file.
+def delimited(
+    source: Source, reading: Reading, findings: Findings, choose: Choose
+) -> Iterator[Row]:
+    """Yield the rows of a .csv or .tsv file.
 
     Raises:
-        UsageError: the header names a column twice or lacks the one with the text, a row has more
+        UsageError: the header names a column twice or lacks one that is wanted, a row has more
             or fewer fields, or quotes are out of place; the message names file and line.
     """
     tabs = source.shown.lower().removesuffix(".gz").endswith(".tsv")
     findings.format = "TSV" if tabs else "CSV"
     table = (_tsv_rows if tabs else _csv_rows)(source, reading, findings)
-    line, header = next(table, (1, []))
-    if not header:
+    line, first = next(table, (1, []))
+    if not first:
         return
-    separator = r"\t" if tabs else ","
-    advice = _no_header(len(header), separator, source.shown)
-    names = [name for name in header if name]
-    if len(set(names)) < len(names):
-        twice = next(name for name in names if names.count(name) > 1)
-        raise UsageError(
-            f"{source.shown}:{line} names the column {rows.short(twice)} twice. Expected names "
-            f"that differ. Rename one.{advice}"
-        )
-    column = header.index(rows.choose_column(header, reading.text_column, source.shown, advice))
+    advice = _no_header(first, r"\t" if tabs else ",", source.shown)
+    chosen = choose(Header(source.shown, first, True, tabs, advice))
+    if chosen.headed:
+        _refuse_twice(first, f"{source.shown}:{line}", advice)
+        places = {role: first.index(name) for role, name in chosen.columns.items()}
+    else:
+        places = {role: int(number) - 1 for role, number in chosen.columns.items()}
+        table = chain([(line, first)], table)
     for line, row in table:
-        if len(row) != len(header):
+        if len(row) != len(first):
             findings.fault(
-                f"{source.shown}:{line} has {_fields(len(row))}, and the header {len(header)}. "
+                f"{source.shown}:{line} has {_fields(len(row))}, and the "
+                f"{'header' if chosen.headed else 'first line'} {len(first)}. "
                 "Expected as many in each row. "
                 + (_TSV_ADVICE if tabs else "Put a field that holds a comma in double quotes.")
             )
             continue
-        yield from rows.text_pieces(row[column], findings)
+        values = {role: row[place] for role, place in places.items()}
+        yield Row(f"{source.shown}:{line}", values, chosen.columns)
 
 
-def _no_header(count: int, separator: str, shown: str) -> str:
-    names = separator.join(f"c{number}" for number in range(1, min(count, _NAMED) + 1))
+def _refuse_twice(header: list[str], place: str, advice: str) -> None:
+    names = [name for name in header if name]
+    if len(set(names)) < len(names):
+        twice = next(name for name in names if names.count(name) > 1)
+        raise UsageError(
+            f"{place} names the column {rows.short(twice)} twice. Expected names "
+            f"that differ. Rename one.{advice}"
+        )
+
+
+def _no_header(first: list[str], separator: str, shown: str) -> str:
+    names = separator.join(f"c{number}" for number in range(1, min(len(first), _NAMED) + 1))
     cat = "zcat" if shown.lower().endswith(".gz") else "cat"
-    return (
+    advice = (
         " If the first line is no header, put one in front of it: "
         f"(printf '{names}\\n'; {cat} {shown}) > "
         f"with_header{'.csv' if separator == ',' else '.tsv'}"
     )
+    other = next((mark for mark in _OTHER_MARKS if len(first) == 1 and mark in first[0]), None)
+    if other is not None:
+        advice += f". If {other!r} divides its fields, put {separator!r} in its stead"
+    return advice
 
 
 def _csv_rows(

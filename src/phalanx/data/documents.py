@@ -7,11 +7,11 @@ from dataclasses import dataclass
 PIECE = 1 << 20  # characters of a piece at most
 
 # White space in Unicode's sense, as GPT-2's expression has it; str.isspace holds a little more.
-_SPACE = (
+WHITE_SPACE = (
     "\t\n\v\f\r \x85\xa0\u1680\u2000\u2001\u2002\u2003\u2004\u2005\u2006\u2007\u2008\u2009\u200a"
     "\u2028\u2029\u202f\u205f\u3000"
 )
-_PLACE = re.compile(f"[^{_SPACE}][{_SPACE}]")
+_PLACE = re.compile(f"[^{WHITE_SPACE}][{WHITE_SPACE}]")
 
 
 @dataclass(frozen=True)
@@ -85,7 +85,7 @@ def _cut(text: str, start: int, size: int) -> int:
     for space in (" ", "\n"):  # nearly always one of them, and found at once
         found = text.rfind(space, start, end)
         if found > start:
-            cut = start + len(text[start:found].rstrip(_SPACE))
+            cut = start + len(text[start:found].rstrip(WHITE_SPACE))
             if cut > start:
                 return cut
     cut = start + size

@@ -2,7 +2,7 @@
 
 import glob
 import os
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path, PurePath
 
 from phalanx.data.opening import Source, spooled
@@ -28,7 +28,9 @@ def listed(spec: Spec) -> list[str]:
     return [str(spec)] if isinstance(spec, str | Path) else [str(path) for path in spec]
 
 
-def find_files(paths: Spec) -> list[tuple[str, list[Source]]]:
+def find_files(
+    paths: Spec, suffixes: Collection[str] = TEXT_SUFFIXES
+) -> list[tuple[str, list[Source]]]:
     """Return the files behind each path: itself, a directory's, a glob's or ``stdlib``'s.
 
     They keep the order of the paths; within a directory or a glob they are sorted by name. A file
@@ -38,6 +40,7 @@ def find_files(paths: Spec) -> list[tuple[str, list[Source]]]:
     Args:
         paths: one path or several. A name that exists is that file or directory, whatever
             wildcards it contains; for a file called stdlib write "./stdlib".
+        suffixes: what a directory contributes, a last .gz taken off.
 
     Returns:
         (path as given, files not seen before) for each path.
@@ -54,7 +57,7 @@ def find_files(paths: Spec) -> list[tuple[str, list[Source]]]:
     seen: set[Path] = set()
     for given in paths:
         new = []
-        for source in stdlib_sources() if given == STDLIB else _files(given):
+        for source in stdlib_sources() if given == STDLIB else _files(given, suffixes):
             # It tells files apart but is not read: the one of a shell's <(...) does not exist.
             real = source.path.resolve()
             if real not in seen:
@@ -64,15 +67,15 @@ def find_files(paths: Spec) -> list[tuple[str, list[Source]]]:
     return groups
 
 
-def _files(given: str) -> list[Source]:
+def _files(given: str, suffixes: Collection[str]) -> list[Source]:
     """Return the files that ``given`` stands for, at least one."""
     pattern = os.path.expanduser(given)
     if os.path.isdir(pattern):
-        found = _text_files(given, Path(pattern))
+        found = _text_files(given, Path(pattern), suffixes)
         if not found:
             raise UsageError(
                 f"The directory {given} holds no text file. Expected files ending in "
-                f"{', '.join(sorted(TEXT_SUFFIXES))}, or one of them and .gz. Name the files or "
+                f"{', '.join(sorted(suffixes))}, or one of them and .gz. Name the files or "
                 f"give a glob such as '{given}/*' to read others."
             )
         return sorted(found, key=lambda source: PurePath(source.name).parts)
@@ -91,7 +94,7 @@ def _files(given: str) -> list[Source]:
     return [Source(Path(pattern).name, Path(pattern), given)]
 
 
-def _text_files(given: str, root: Path) -> list[Source]:
+def _text_files(given: str, root: Path, suffixes: Collection[str]) -> list[Source]:
     def unreadable(error: OSError) -> None:
         raise UsageError(
             f"Cannot read the directory {error.filename}, in {given}: {error.strerror}. Expected "
@@ -103,15 +106,15 @@ def _text_files(given: str, root: Path) -> list[Source]:
         below[:] = [part for part in below if not part.startswith(".")]
         for file in files:
             path = Path(directory, file)
-            if not file.startswith(".") and _is_text(file) and path.is_file():
+            if not file.startswith(".") and _is_text(file, suffixes) and path.is_file():
                 found.append(Source(path.relative_to(root).as_posix(), path, str(path)))
     return found
 
 
-def _is_text(file: str) -> bool:
+def _is_text(file: str, suffixes: Collection[str]) -> bool:
     name = file.lower()
     inner = PurePath(name.removesuffix(".gz")).suffix
-    return inner in TEXT_SUFFIXES or (name.endswith(".gz") and not inner)
+    return inner in suffixes or (name.endswith(".gz") and not inner)
 
 
 def _fixed_part(pattern: str) -> Path:

@@ -1,24 +1,26 @@
-"""JSON whose entries are documents: one a line, or a list read whole."""
+"""JSON whose entries are rows: one a line, or a list read whole."""
 
 import json
 from collections.abc import Iterator
 
 from phalanx.data import rows
 from phalanx.data.decoding import decode
-from phalanx.data.documents import Piece
 from phalanx.data.opening import Source, blocks
 from phalanx.data.reading import Findings, Reading
+from phalanx.data.rows import Choose, Chosen, Header, Row
 from phalanx.errors import UsageError
 
 
-def json_lines(source: Source, reading: Reading, findings: Findings) -> Iterator[Piece]:
-    """Yield a document for each line: an object's text column, or a string.
+def json_lines(
+    source: Source, reading: Reading, findings: Findings, choose: Choose
+) -> Iterator[Row]:
+    """Yield a row for each line: an object, or a string.
 
     Raises:
-        UsageError: a line is no JSON, or its text is missing, no text or too long.
+        UsageError: a line is no JSON or too long, or the first object lacks a wanted column.
     """
     findings.format = "JSON lines"
-    entries = _Entries(source.shown, reading, findings)
+    entries = _Entries(source.shown, reading, findings, choose)
     for number, line in rows.lines(source, reading, findings):
         if not line.strip():
             continue
@@ -31,11 +33,13 @@ def json_lines(source: Source, reading: Reading, findings: Findings) -> Iterator
                 'as {"text": "..."}. Mend the line, or take it out.'
             )
             continue
-        yield from entries.pieces(entry, place)
+        yield from entries.row(entry, place)
 
 
-def json_list(source: Source, reading: Reading, findings: Findings) -> Iterator[Piece]:
-    """Yield a document for each entry of a list, read whole: an object's text column, or a string.
+def json_list(
+    source: Source, reading: Reading, findings: Findings, choose: Choose
+) -> Iterator[Row]:
+    """Yield a row for each entry of a list, read whole: an object, or a string.
 
     Raises:
         UsageError: the list is malformed or too long to hold, or see ``json_lines``.
@@ -60,37 +64,38 @@ def json_list(source: Source, reading: Reading, findings: Findings) -> Iterator[
             f"{source.shown}:{line} is not JSON: {_why(error)}. Expected a list of objects or "
             "strings. Mend it, or let the name end in .txt to read it as text."
         ) from None
-    entries = _Entries(source.shown, reading, findings)
+    entries = _Entries(source.shown, reading, findings, choose)
     for number, entry in enumerate(listed, 1):
-        yield from entries.pieces(entry, f"{source.shown}, entry {number}")
+        yield from entries.row(entry, f"{source.shown}, entry {number}")
 
 
 class _Entries:
-    """The entries of one JSON file; the first object decides which column holds the text."""
+    """The entries of one JSON file; the first object decides which columns are read."""
 
-    def __init__(self, shown: str, reading: Reading, findings: Findings) -> None:
+    def __init__(self, shown: str, reading: Reading, findings: Findings, choose: Choose) -> None:
         self._shown, self._reading, self._findings = shown, reading, findings
-        self._column: str | None = None
+        self._choose = choose
+        self._chosen: Chosen | None = None
 
-    def pieces(self, entry: object, place: str) -> Iterator[Piece]:
+    def row(self, entry: object, place: str) -> Iterator[Row]:
+        """Yield one row, or none where the entry is neither an object nor a string."""
         if isinstance(entry, dict):
-            if self._column is None:
-                wanted = self._reading.text_column
-                self._column = rows.choose_column(list(entry), wanted, self._shown)
-            if self._column not in entry:
-                self._findings.fault(
-                    f"{place} has no {self._column!r}, the column of the text. Expected it in each "
-                    "object. Add it, or null for a row without text."
-                )
-                return
-            place, entry = f"{place}, {self._column!r},", entry[self._column]
-        elif not isinstance(entry, str):
+            if self._chosen is None:
+                self._chosen = self._choose(Header(self._shown, list(entry)))
+            columns = self._chosen.columns
+            found = {role: entry[name] for role, name in columns.items() if name in entry}
+        elif isinstance(entry, str):
+            columns, found = {}, {"text": entry}
+        else:
             self._findings.fault(
                 f"{place} is {rows.KINDS.get(type(entry), 'a number')}. Expected an object with a "
                 'column of text, such as {"text": "..."}, or a string.'
             )
             return
-        yield from rows.value_pieces(entry, place, self._reading, self._findings)
+        row = Row(place, found, columns)
+        for role, value in found.items():
+            found[role] = rows.clean(value, row.where(role), self._reading, self._findings)
+        yield row
 
 
 def _why(error: Exception) -> str:

@@ -1,23 +1,24 @@
-"""Parquet, whose rows are documents; pyarrow is an extra."""
+"""Parquet, a table with typed columns; pyarrow is an extra."""
 
-from collections.abc import Iterator
+import json
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from phalanx.data.documents import Piece
+from phalanx.data import rows
 from phalanx.data.opening import Source
-from phalanx.data.reading import GO_ON, NAME_COLUMN, Findings, Reading
-from phalanx.data.rows import choose_column, value_pieces
+from phalanx.data.reading import GO_ON, Findings, Reading
+from phalanx.data.rows import Choose, Header, Row
 from phalanx.errors import UsageError
 
 _ROWS = 256  # decoded at a time; pyarrow itself holds what it must of a row group
 
 
-def parquet(source: Source, reading: Reading, findings: Findings) -> Iterator[Piece]:
-    """Yield a document for each row.
+def parquet(source: Source, reading: Reading, findings: Findings, choose: Choose) -> Iterator[Row]:
+    """Yield the rows; columns that nobody chose are not decoded.
 
     Raises:
-        UsageError: pyarrow is missing, the file is no Parquet, or its column of text is missing,
-            of another type, or not UTF-8.
+        UsageError: pyarrow is missing, the file is no Parquet, or a wanted column is missing,
+            there twice, or not UTF-8.
     """
     findings.format = "Parquet"
     arrow, library = _pyarrow(source.shown)
@@ -28,14 +29,30 @@ def parquet(source: Source, reading: Reading, findings: Findings) -> Iterator[Pi
         )
     try:
         with library.ParquetFile(source.path, page_checksum_verification=True) as file:
-            column = choose_column(file.schema_arrow.names, reading.text_column, source.shown)
-            _check_type(arrow, file.schema_arrow, column, source.shown)
-            row = 0
-            for batch in file.iter_batches(_ROWS, columns=[column], use_threads=False):
-                for value in batch.column(0):
-                    row += 1
-                    place = f"{source.shown}, row {row}, {column!r},"
-                    yield from _value_pieces(value, place, reading, findings)
+            schema = file.schema_arrow
+            columns = choose(
+                Header(source.shown, schema.names, kinds=_kinds(arrow, schema))
+            ).columns
+            names = list(dict.fromkeys(columns.values()))
+            for name in names:
+                if schema.names.count(name) > 1:
+                    raise UsageError(
+                        f"{source.shown} has the column {name!r} twice. Expected it once. "
+                        "Rename one."
+                    )
+            classes = _classes(schema.metadata or {})
+            number = 0
+            for batch in file.iter_batches(_ROWS, columns=names, use_threads=False):
+                for cells in zip(*(batch.column(name) for name in names), strict=True):
+                    number += 1
+                    found: dict[str, object] = {}
+                    row = Row(f"{source.shown}, row {number}", found, columns)
+                    for role, name in columns.items():
+                        where, cell = row.where(role), cells[names.index(name)]
+                        value = _value(arrow, cell, where, reading, findings)
+                        value = _named(value, classes.get(name, ()))
+                        found[role] = rows.clean(value, where, reading, findings)
+                    yield row
     except (arrow.ArrowException, OSError) as error:
         raise UsageError(
             f"{source.shown} cannot be read as Parquet: {str(error).splitlines()[0]}. Expected "
@@ -43,9 +60,14 @@ def parquet(source: Source, reading: Reading, findings: Findings) -> Iterator[Pi
         ) from None
 
 
-def _value_pieces(value: Any, place: str, reading: Reading, findings: Findings) -> Iterator[Piece]:
+def _value(arrow: Any, cell: Any, place: str, reading: Reading, findings: Findings) -> object:
+    """Return a cell as Python has it; lists item by item, for each may hold invalid bytes."""
+    if arrow.types.is_list(cell.type) or arrow.types.is_large_list(cell.type):
+        if not cell.is_valid:
+            return None
+        return [_value(arrow, item, place, reading, findings) for item in cell.values]
     try:
-        text = value.as_py()
+        return cell.as_py()
     except UnicodeDecodeError as error:
         where = f"{place} has the byte 0x{error.object[error.start]:02x} ({error.reason})"
         if reading.encoding_errors == "strict":
@@ -56,20 +78,39 @@ def _value_pieces(value: Any, place: str, reading: Reading, findings: Findings) 
         findings.first_replaced = findings.first_replaced or where
         text = error.object.decode(errors="replace")
         findings.replaced += text.count("\ufffd")
-    yield from value_pieces(text, place, reading, findings)
+        return text
 
 
-def _check_type(arrow: Any, schema: Any, column: str, shown: str) -> None:
-    if schema.names.count(column) > 1:
-        raise UsageError(f"{shown} has the column {column!r} twice. Expected it once. Rename one.")
-    kind = schema.field(column).type
-    values = kind.value_type if arrow.types.is_dictionary(kind) else kind
-    types = arrow.types
-    if not (types.is_string(values) or types.is_large_string(values) or types.is_null(values)):
-        raise UsageError(
-            f"{shown}: the column {column!r} holds {kind}. Expected text (string). "
-            f"Write it as text, or name another: {NAME_COLUMN}."
-        )
+def _classes(metadata: Mapping[bytes, bytes]) -> dict[str, list[str]]:
+    """Return the names behind the numbers of each column of labels, where `datasets` wrote them."""
+    try:
+        features = json.loads(metadata[b"huggingface"])["info"]["features"]
+        kinds = {name: kind.get("feature", kind) for name, kind in features.items()}
+        return {
+            name: kind["names"] for name, kind in kinds.items() if kind["_type"] == "ClassLabel"
+        }
+    except (KeyError, ValueError, TypeError, AttributeError):
+        return {}
+
+
+def _named(value: object, names: Sequence[str]) -> object:
+    """Return the names for numbers of classes; -1 stands for a label that is not known."""
+    if isinstance(value, list):
+        return [_named(item, names) for item in value]
+    if type(value) is int and names:
+        return names[value] if 0 <= value < len(names) else None
+    return value
+
+
+def _kinds(arrow: Any, schema: Any) -> dict[str, str]:
+    """Return the types of the columns that hold no text."""
+    kinds = {}
+    for name, kind in zip(schema.names, schema.types, strict=True):
+        values = kind.value_type if arrow.types.is_dictionary(kind) else kind
+        types = arrow.types
+        if not (types.is_string(values) or types.is_large_string(values) or types.is_null(values)):
+            kinds[name] = str(kind)
+    return kinds
 
 
 def _pyarrow(shown: str) -> tuple[Any, Any]:

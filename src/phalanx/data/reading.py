@@ -1,7 +1,7 @@
 """How files are read, what reading comes upon, and what happens at a fault."""
 
-from dataclasses import dataclass
-from typing import Literal
+from dataclasses import dataclass, field
+from typing import Any, Literal
 
 from phalanx.errors import UsageError
 
@@ -10,6 +10,7 @@ EncodingErrors = Literal["strict", "replace"]
 # The options that errors speak of; `phalanx train` has a configuration.
 NAME_COLUMN = "--text-column NAME"
 GO_ON = "--encoding-errors replace"
+_FAULTS_SHOWN = 5  # of one file, the others are counted
 
 
 @dataclass(frozen=True)
@@ -39,6 +40,7 @@ class Findings:
         first_replaced: where the first of them is: file, line and byte.
         missing: rows without a value in the text column, passed over.
         blank: rows with nothing but white space in it, passed over.
+        remarks: what else its user should know of how it was read, a sentence each.
     """
 
     shown: str
@@ -50,11 +52,17 @@ class Findings:
     first_replaced: str = ""
     missing: int = 0
     blank: int = 0
+    remarks: list[str] = field(default_factory=list)
 
     @property
     def rows(self) -> bool:
         """Whether each row is a document; else the file is one."""
         return self.format != "text"
+
+    @property
+    def faulty(self) -> bool:
+        """Whether a fault was met and reading went on."""
+        return False
 
     def fault(self, message: str) -> None:
         """Something that training does not accept, but behind which reading could go on.
@@ -64,9 +72,41 @@ class Findings:
         """
         raise UsageError(message)
 
+    def found(self) -> list[str]:
+        """What is worth knowing and no fault, a phrase each."""
+        found = []
+        if self.mark:
+            found.append("a UTF-8 byte order mark, dropped")
+        if self.line_ends:
+            found.append(f"{self.line_ends:,} line ends \\r\\n, read as \\n")
+        if self.nuls:
+            found.append(f"{self.nuls:,} NUL characters, kept as text: are they meant?")
+        if self.replaced:
+            found.append(
+                f"{self.replaced:,} invalid places, U+FFFD in their stead; "
+                f"the first: {self.first_replaced}"
+            )
+        if self.missing:
+            found.append(f"{self.missing:,} rows without a value, passed over")
+        if self.blank:
+            found.append(f"{self.blank:,} rows of white space, passed over")
+        return found + self.remarks
+
+    def as_dict(self) -> dict[str, Any]:
+        """The same as JSON values."""
+        return {
+            "byte_order_mark": self.mark,
+            "crlf": self.line_ends,
+            "nul": self.nuls,
+            "invalid": self.replaced,
+            "first_invalid": self.first_replaced or None,
+            "rows_without_value": self.missing,
+            "blank_rows": self.blank,
+        }
+
     def notes(self) -> list[str]:
         """What was read otherwise than it stands in the file, a sentence each."""
-        notes = []
+        notes = [f"{self.shown}: {remark}" for remark in self.remarks]
         if self.replaced:
             notes.append(
                 f"{self.shown}: {self.replaced:,} invalid places read as U+FFFD, the first: "
@@ -77,3 +117,28 @@ class Findings:
                 f"{self.shown}: {self.missing + self.blank:,} rows without text passed over"
             )
         return notes
+
+
+@dataclass
+class Collected(Findings):
+    """Findings that take faults down and let the reading go on.
+
+    Args:
+        faults: the first few.
+        more_faults: how many there are besides.
+    """
+
+    faults: list[str] = field(default_factory=list)
+    more_faults: int = 0
+
+    @property
+    def faulty(self) -> bool:
+        """Whether a fault was met and reading went on."""
+        return bool(self.faults)
+
+    def fault(self, message: str) -> None:
+        """Take it down."""
+        if len(self.faults) < _FAULTS_SHOWN:
+            self.faults.append(message)
+        else:
+            self.more_faults += 1

@@ -73,7 +73,12 @@ class TokenStore:
 
 
 def open_store(
-    corpus: Corpus, tokenizer: Tokenizer | str, vocabulary: int | None = None
+    corpus: Corpus,
+    tokenizer: Tokenizer | str,
+    vocabulary: int | None = None,
+    *,
+    lowercase: bool = False,
+    mask: bool = False,
 ) -> TokenStore:
     """Open the tokens of a corpus; they are made where the cache does not hold them, sound.
 
@@ -83,13 +88,18 @@ def open_store(
     Args:
         corpus: the text.
         tokenizer: one that exists, or the kind to train on the training side.
-        vocabulary: see ``train_tokenizer``.
+        vocabulary, lowercase, mask: of a tokenizer that is trained; see ``train_tokenizer``.
 
     Raises:
         UsageError: see ``train_tokenizer``.
         PhalanxError: the text changed meanwhile, or the cache cannot be written.
     """
-    place = cache_directory() / "tokens" / _key(corpus, tokenizer, vocabulary)
+    wanted: Tokenizer | _ToTrain = (
+        tokenizer
+        if isinstance(tokenizer, Tokenizer)
+        else _ToTrain(tokenizer, vocabulary, lowercase, mask)
+    )
+    place = cache_directory() / "tokens" / _key(corpus, wanted)
     path = place / "store"
     try:
         return _read(path)
@@ -107,7 +117,7 @@ def open_store(
                     durable.remove(path)
             if corpus.bytes >= _LONG:
                 _say(f"making tokens of {corpus.bytes:,} bytes of text, once; kept in {place}")
-            durable.publish(path, lambda new: _build(new, corpus, tokenizer, vocabulary))
+            durable.publish(path, lambda new: _build(new, corpus, wanted))
             return _map(path)
     except durable.StorageError as error:
         raise durable.StorageError(
@@ -146,11 +156,21 @@ def _batches(pieces: Iterable[Piece]) -> Iterator[list[Piece]]:
         yield batch
 
 
-def _key(corpus: Corpus, tokenizer: Tokenizer | str, vocabulary: int | None) -> str:
+@dataclass(frozen=True)
+class _ToTrain:
+    """A tokenizer that is not there yet: the arguments of ``train_tokenizer``."""
+
+    kind: str
+    vocabulary: int | None
+    lowercase: bool
+    mask: bool
+
+
+def _key(corpus: Corpus, tokenizer: Tokenizer | _ToTrain) -> str:
     if isinstance(tokenizer, Tokenizer):
         spec: dict[str, Any] = {"digest": tokenizer.digest}
     else:
-        spec = {"kind": tokenizer, "vocabulary": vocabulary}
+        spec = asdict(tokenizer)
     decisive = {
         "format": FORMAT,
         "text": corpus.digest,
@@ -160,12 +180,10 @@ def _key(corpus: Corpus, tokenizer: Tokenizer | str, vocabulary: int | None) -> 
     return hashlib.sha256(json.dumps(decisive, sort_keys=True).encode()).hexdigest()
 
 
-def _build(
-    directory: Path, corpus: Corpus, tokenizer: Tokenizer | str, vocabulary: int | None
-) -> None:
-    if not isinstance(tokenizer, Tokenizer):
+def _build(directory: Path, corpus: Corpus, tokenizer: Tokenizer | _ToTrain) -> None:
+    if isinstance(tokenizer, _ToTrain):
         texts = (piece.text for piece in corpus.train)
-        tokenizer = train_tokenizer(tokenizer, texts, vocabulary)
+        tokenizer = train_tokenizer(texts=texts, **asdict(tokenizer))
     tokenizer.save(directory / TOKENIZER)
     dtype = _SMALL if tokenizer.vocabulary <= 2**16 else _LARGE
     facts: dict[str, Any] = {"format": FORMAT, "dtype": dtype.str}

@@ -6,7 +6,7 @@ from phalanx.data.tokenizers.vocabulary import END_NAMES, SPECIAL_NAMES
 from phalanx.errors import UsageError
 
 _UNKNOWN_WORD = "[UNK]"
-_BERT_SPECIAL = ("[PAD]", _UNKNOWN_WORD, "[CLS]", "[SEP]", "[MASK]")
+BERT_SPECIAL = ("[PAD]", _UNKNOWN_WORD, "[CLS]", "[SEP]", "[MASK]")
 _GPT_SPECIAL = ("<unk>", *END_NAMES, *(name for role in SPECIAL_NAMES.values() for name in role))
 
 
@@ -68,13 +68,24 @@ def bert_description(content: str) -> dict[str, Any]:
                 "Copy the file again."
             )
         vocab[token] = index
-    missing = [name for name in _BERT_SPECIAL if name not in vocab and name != "[MASK]"]
+    missing = [name for name in BERT_SPECIAL if name not in vocab and name != "[MASK]"]
     if missing:
         raise UsageError(
             f"no line is {' or '.join(missing)}. Expected BERT's vocabulary, one token a line. "
             "Check that this is the right file."
         )
     cased = any(token != token.lower() for token in vocab if not token.startswith("["))
+    return wordpiece_description(vocab, lowercase=not cased)
+
+
+def wordpiece_description(vocab: dict[str, int], *, lowercase: bool) -> dict[str, Any]:
+    """Describe a WordPiece tokenizer that splits text as BERT's: at punctuation too, and around
+    each Chinese character.
+
+    Args:
+        vocab: the tokens, BERT's special ones among them.
+        lowercase: the text is lower-cased and loses its accents.
+    """
     ends = [{"SpecialToken": {"id": name, "type_id": 0}} for name in ("[CLS]", "[SEP]")]
     single = [ends[0], {"Sequence": {"id": "A", "type_id": 0}}, ends[1]]
     second = [
@@ -89,13 +100,13 @@ def bert_description(content: str) -> dict[str, Any]:
             "max_input_chars_per_word": 100,
             "vocab": vocab,
         },
-        special=[name for name in _BERT_SPECIAL if name in vocab],
+        special=[name for name in BERT_SPECIAL if name in vocab],
         normalizer={
             "type": "BertNormalizer",
             "clean_text": True,
             "handle_chinese_chars": True,
             "strip_accents": None,
-            "lowercase": not cased,
+            "lowercase": lowercase,
         },
         pre_tokenizer={"type": "BertPreTokenizer"},
         decoder={"type": "WordPiece", "prefix": "##", "cleanup": True},

@@ -1,13 +1,17 @@
 """Which kind of tokenizer a ``tokenizer.json`` describes, and whether it keeps every text."""
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Any, Literal
 
 from phalanx.data.tokenizers.byte_level import BYTE_OF
 from phalanx.errors import UsageError
 
-Kind = Literal["bytes", "characters", "bpe", "wordpiece", "sentencepiece"]
-KINDS: tuple[Kind, ...] = ("bytes", "characters", "bpe")  # those that can be trained
+Kind = Literal["bytes", "characters", "words", "wordpiece", "bpe", "sentencepiece"]
+# Those that can be trained.
+KINDS: tuple[Kind, ...] = ("bytes", "characters", "words", "wordpiece", "bpe")
+# Those with a token for what they do not know.
+WITH_UNKNOWN: tuple[Kind, ...] = ("characters", "words", "wordpiece")
 UNKNOWN = "<|unknown|>"
 SPACE = "\u2581"  # what SentencePiece writes for a space
 
@@ -21,6 +25,9 @@ _EVERY_CHARACTER = {
     "behavior": "Isolated",
     "invert": False,
 }
+
+WHITE_SPACE_SPLIT = {"type": "WhitespaceSplit"}
+LOWERCASE = {"type": "Lowercase"}
 
 Step = dict[str, Any]
 
@@ -58,8 +65,11 @@ def recognise(spec: dict[str, Any]) -> Form:
             return _sentencepiece(decoders)
     if model["type"] == "WordPiece":
         return _wordpiece(model)
-    if model["type"] == "WordLevel" and _is_characters(spec):
-        return Form("characters", exact=False)
+    if model["type"] == "WordLevel" and _is_of_words(spec):
+        if spec["pre_tokenizer"] == WHITE_SPACE_SPLIT and spec["decoder"] is None:
+            return Form("words", exact=False, leading_space=True)
+        if spec["pre_tokenizer"] == _EVERY_CHARACTER and _are_characters(model["vocab"]):
+            return Form("characters", exact=False)
     raise UsageError(
         f"a {model['type']} tokenizer with the decoder {' + '.join(sorted(decoding)) or None} is "
         "not supported. Expected byte-level BPE (as GPT-2's and Llama 3's), BPE with byte fallback "
@@ -127,16 +137,19 @@ def _is_bytes(spec: dict[str, Any], splitters: list[Step]) -> bool:
     return whole and not model["merges"] and model["vocab"] == BYTE_OF and _only_special(spec)
 
 
-def _is_characters(spec: dict[str, Any]) -> bool:
+def _is_of_words(spec: dict[str, Any]) -> bool:
+    """A table of words or characters as phalanx makes it."""
     model = spec["model"]
     return (
         model["unk_token"] == UNKNOWN
         and UNKNOWN in model["vocab"]
-        and all(len(token) == 1 or token == UNKNOWN for token in model["vocab"])
-        and spec["pre_tokenizer"] == _EVERY_CHARACTER
-        and not spec["normalizer"]
+        and spec["normalizer"] in (None, LOWERCASE)
         and _only_special(spec)
     )
+
+
+def _are_characters(vocab: Collection[str]) -> bool:
+    return all(len(token) == 1 or token == UNKNOWN for token in vocab)
 
 
 def _only_special(spec: dict[str, Any]) -> bool:

@@ -1,4 +1,4 @@
-"""Text to token ids and back: bytes, characters, byte-pair encoding, WordPiece, SentencePiece.
+"""Text to token ids and back: bytes, characters, words, and parts of words of three sorts.
 
 Every tokenizer is an ordinary ``tokenizer.json`` of the ``tokenizers`` library. Bytes and
 byte-level byte-pair encoding give back any text exactly; characters do unless one is unknown. What
@@ -17,7 +17,7 @@ import tokenizers as library
 from numpy.typing import NDArray
 
 from phalanx import durable
-from phalanx.data.tokenizers.kinds import recognise
+from phalanx.data.tokenizers.kinds import recognise, steps
 from phalanx.data.tokenizers.library import explained
 from phalanx.data.tokenizers.vocabulary import Vocabulary
 from phalanx.errors import UsageError
@@ -33,17 +33,20 @@ class Tokenizer:
 
     Attributes:
         library: the wrapped tokenizer.
-        kind: ``bytes``, ``characters``, ``bpe`` (byte-level, as GPT-2's), ``wordpiece`` (BERT's)
-            or ``sentencepiece`` (byte-pair encoding of characters with byte fallback, Llama 2's).
-        exact: whether every text comes back from its ids. Characters and WordPiece lose what they
-            do not know, WordPiece white space and mostly case too, SentencePiece U+2581, and a
-            normalizer what it changes.
+        kind: ``bytes``, ``characters``, ``words`` (what stands between white space), ``bpe``
+            (byte-level, as GPT-2's), ``wordpiece`` (BERT's) or ``sentencepiece`` (byte-pair
+            encoding of characters with byte fallback, Llama 2's).
+        exact: whether every text comes back from its ids. Characters, words and WordPiece lose what
+            they do not know, words and WordPiece white space too, SentencePiece U+2581, and a
+            normalizer what it changes, such as case.
+        normalizes: whether the text is changed before it is split, as where it is lower-cased.
         vocabulary: number of ids, the end of a document included.
         end_id: separates documents; no text encodes to it.
-        unknown_id: stands for a character (characters) or a word (wordpiece) outside the
+        unknown_id: stands for a character (characters) or a word (words, wordpiece) outside the
             vocabulary; None where there is none.
         special_ids: ids of ``begin``, ``cls``, ``mask`` and ``pad``, of those that there are; no
             text encodes to them.
+        controls: ids of all special tokens.
 
     Raises:
         UsageError: the wrapped tokenizer is of another sort, draws at random (BPE dropout), lacks a
@@ -60,15 +63,17 @@ class Tokenizer:
         ).hexdigest()
         form = recognise(spec)
         self.kind, self.exact, self.leading_space = form.kind, form.exact, form.leading_space
+        self.normalizes = any(step["type"] != "ByteLevel" for step in steps(spec, "normalizer"))
+        self._is_table = form.kind == "characters" and not self.normalizes
         known = Vocabulary.of(spec, wrapped.get_vocab(with_added_tokens=True), form.kind)
         self.vocabulary = len(known.tokens)
         self.end_id, self.unknown_id = known.end_id, known.unknown_id
-        self.special_ids = known.special_ids
+        self.special_ids, self.controls = known.special_ids, known.controls
         self._bytes = known.token_bytes
         self._lengths: NDArray[np.int64] = np.array([len(b) for b in self._bytes], dtype=np.int64)
         self._id_of_character = (
             _character_table(known.tokens, cast(int, self.unknown_id))
-            if self.kind == "characters"
+            if self._is_table
             else np.empty(0, dtype=np.int32)
         )
         self._check_text_stays_text(known)
@@ -98,7 +103,7 @@ class Tokenizer:
         data = utf8(text)
         if self.kind == "bytes":
             return np.frombuffer(data, dtype=np.uint8).astype(np.int32)
-        if self.kind == "characters":
+        if self._is_table:
             points = np.frombuffer(text.encode("utf-32-le"), dtype=np.uint32)
             # Characters above the table's last share its last entry, the unknown one.
             last = len(self._id_of_character) - 1
@@ -124,7 +129,7 @@ class Tokenizer:
         Raises:
             UsageError: see ``encode``.
         """
-        if self.kind in ("bytes", "characters"):
+        if self.kind == "bytes" or self._is_table:
             yield from map(self.encode_array, texts)
             return
         for text in texts:

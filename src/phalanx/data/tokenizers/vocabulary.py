@@ -6,10 +6,11 @@ from dataclasses import dataclass
 from typing import Any
 
 from phalanx.data.tokenizers.byte_level import BYTE_OF
-from phalanx.data.tokenizers.kinds import SPACE, Kind
+from phalanx.data.tokenizers.kinds import SPACE, WITH_UNKNOWN, Kind
 from phalanx.errors import UsageError
 
 END = "<|end|>"
+MASK = "<|mask|>"
 END_NAMES = (
     "<|endoftext|>",  # GPT-2, NeoX, Qwen; Phi-3 has an END too, which ends a turn there
     "<|end_of_text|>",  # Llama 3
@@ -21,7 +22,7 @@ END_NAMES = (
 SPECIAL_NAMES = {
     "begin": ("<|begin_of_text|>", "<s>", "<bos>"),
     "cls": ("[CLS]", "<cls>"),
-    "mask": ("[MASK]", "<mask>"),
+    "mask": ("[MASK]", "<mask>", MASK),
     "pad": ("[PAD]", "<pad>", "<|pad|>"),
 }
 
@@ -73,13 +74,13 @@ class Vocabulary:
         reader = _Reader(kind, spec["model"], added)
         token_bytes = [reader.read(token) for token in tokens]
         own = [i for i, token in enumerate(tokens) if token not in added]
-        if kind not in ("characters", "wordpiece"):
+        if kind not in WITH_UNKNOWN:
             _check_bytes({token_bytes[i] for i in own})
         return cls(
             tokens,
             token_bytes,
             vocab[ends[0]],
-            vocab[spec["model"]["unk_token"]] if kind in ("characters", "wordpiece") else None,
+            vocab[spec["model"]["unk_token"]] if kind in WITH_UNKNOWN else None,
             {
                 role: vocab[name]
                 for role, names in SPECIAL_NAMES.items()
@@ -99,11 +100,11 @@ class _Reader:
     added: dict[str, bool]
 
     def read(self, token: str) -> bytes:
-        if self.kind in ("characters", "wordpiece") and token == self.model["unk_token"]:
+        if self.kind in WITH_UNKNOWN and token == self.model["unk_token"]:
             return (_REPLACEMENT if self.kind == "characters" else f" {_REPLACEMENT}").encode()
         if token in self.added:
             return b"" if self.added[token] else self._joined(token).encode()
-        if self.kind == "wordpiece":
+        if self.kind in ("words", "wordpiece"):
             return self._joined(token).encode()
         if self.kind == "characters":
             return token.encode()
@@ -113,7 +114,9 @@ class _Reader:
         return _of_byte_level(token)
 
     def _joined(self, token: str) -> str:
-        """A word of WordPiece brings the space before it; a piece inside a word does not."""
+        """A word brings the space before it; a piece inside a word, of WordPiece, does not."""
+        if self.kind == "words":
+            return f" {token}"
         if self.kind != "wordpiece":
             return token
         inside = self.model["continuing_subword_prefix"]
