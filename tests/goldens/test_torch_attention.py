@@ -3,44 +3,22 @@
 import pytest
 import torch
 from torch import Tensor, nn
+from torch_weights import (
+    close,
+    copy_attention,
+    copy_decoder_layer,
+    copy_encoder_layer,
+    disturb,
+)
 
 from phalanx.layers.block import PostNormBlock, PreNormBlock
-from phalanx.layers.cross_block import PostNormCrossBlock
+from phalanx.layers.cross_block import CrossBlock
 from phalanx.layers.feed_forward import FeedForward
 from phalanx.mixers import Attention, BidirectionalAttention, CrossAttention
 from phalanx.rows import Rows
 
 WIDTH, HEADS, INNER, BATCH, LENGTH, MEMORY = 12, 3, 20, 3, 7, 5
 LENGTHS = [7, 4, 2]
-
-
-def close(given: Tensor, expected: Tensor) -> None:
-    torch.testing.assert_close(given, expected, rtol=1e-12, atol=1e-13)
-
-
-def disturb(module: nn.Module) -> nn.Module:
-    """Weights away from their defaults, in fp64; dropout off."""
-    with torch.no_grad():
-        for parameter in module.double().parameters():
-            parameter.add_(0.3 * torch.randn_like(parameter))
-    return module
-
-
-def copy_attention(
-    theirs: nn.MultiheadAttention, ours: Attention | BidirectionalAttention | CrossAttention
-) -> None:
-    ours.query.weight.data, ours.key_value.weight.data = (
-        theirs.in_proj_weight.data[:WIDTH],
-        theirs.in_proj_weight.data[WIDTH:],
-    )
-    ours.query.bias.data = theirs.in_proj_bias.data[:WIDTH]
-    ours.key_value.bias.data = theirs.in_proj_bias.data[WIDTH:]
-    ours.output.load_state_dict(theirs.out_proj.state_dict())
-
-
-def copy_feed_forward(theirs: nn.Module, ours: FeedForward) -> None:
-    ours.input.load_state_dict(theirs.linear1.state_dict())
-    ours.output.load_state_dict(theirs.linear2.state_dict())
 
 
 def inputs(length: int = LENGTH) -> Tensor:
@@ -87,11 +65,16 @@ def test_cross_attention() -> None:
     x_BTD, memory_BSD = inputs(), inputs(MEMORY)
     memory_rows = Rows.padded(torch.tensor([5, 3, 1]), MEMORY)
     assert memory_rows.keep_BT is not None
-    expected, _ = theirs(
-        x_BTD, memory_BSD, memory_BSD, key_padding_mask=~memory_rows.keep_BT, need_weights=False
+    expected, weights_BHTS = theirs(
+        x_BTD,
+        memory_BSD,
+        memory_BSD,
+        key_padding_mask=~memory_rows.keep_BT,
+        average_attn_weights=False,
     )
     state = ours.remember(memory_BSD, memory_rows)
     close(ours(x_BTD, Rows.full(BATCH, LENGTH), state)[0], expected)
+    close(ours.weights(x_BTD, Rows.full(BATCH, LENGTH), state), weights_BHTS)
 
 
 @pytest.mark.parametrize("causal", [False, True])
@@ -107,10 +90,7 @@ def test_encoder_layer(causal: bool, norm_first: bool, activation: str) -> None:
     ours = (PreNormBlock if norm_first else PostNormBlock)(
         mixer, FeedForward(WIDTH, INNER, activation), lambda: nn.LayerNorm(WIDTH)
     ).double()
-    copy_attention(theirs.self_attn, mixer)
-    copy_feed_forward(theirs, ours.feed_forward)
-    ours.mixer_norm.load_state_dict(theirs.norm1.state_dict())
-    ours.feed_forward_norm.load_state_dict(theirs.norm2.state_dict())
+    copy_encoder_layer(theirs, ours)
     x_BTD = inputs()
     expected = theirs(x_BTD, src_mask=future() if causal else None, is_causal=causal)
     close(ours(x_BTD, Rows.full(BATCH, LENGTH))[0], expected)
@@ -118,13 +98,10 @@ def test_encoder_layer(causal: bool, norm_first: bool, activation: str) -> None:
 
 def test_decoder_layer() -> None:
     theirs = disturb(nn.TransformerDecoderLayer(WIDTH, HEADS, INNER, 0.0, batch_first=True))
-    ours = PostNormCrossBlock(WIDTH, HEADS, INNER).double()
-    copy_attention(theirs.self_attn, ours.mixer)
-    copy_attention(theirs.multihead_attn, ours.cross)
-    copy_feed_forward(theirs, ours.feed_forward)
-    norms = (ours.mixer_norm, ours.cross_norm, ours.feed_forward_norm)
-    for norm, other in zip(norms, (theirs.norm1, theirs.norm2, theirs.norm3), strict=True):
-        norm.load_state_dict(other.state_dict())
+    norm = lambda: nn.LayerNorm(WIDTH)  # noqa: E731  # as blocks take it
+    reading = PostNormBlock(CrossAttention(WIDTH, HEADS), FeedForward(WIDTH, INNER), norm)
+    ours = CrossBlock(PostNormBlock(Attention(WIDTH, HEADS), None, norm), reading).double()
+    copy_decoder_layer(theirs, ours)
     x_BTD, memory_BSD = inputs(), inputs(MEMORY)
     memory_rows = Rows.padded(torch.tensor([5, 3, 1]), MEMORY)
     assert memory_rows.keep_BT is not None

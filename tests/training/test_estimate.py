@@ -12,7 +12,7 @@ from torch._subclasses.fake_tensor import FakeTensorMode
 
 from phalanx.config import TrainingConfig
 from phalanx.models import count, preset
-from phalanx.training.estimate import Peak, estimate, peak_memory
+from phalanx.training.estimate import Peak, estimate, language_shapes, peak_memory
 from phalanx.training.live_bytes import FRAGMENTED, LiveBytes
 
 TRAIN = TrainingConfig(batch_size=3, sequence_length=16, precision="float32")
@@ -168,7 +168,7 @@ def test_many_outputs_are_not_all_scored_at_once() -> None:
 @pytest.mark.parametrize("name", ["transformer", "gru"])
 def test_packed_documents_can_be_counted(name: str) -> None:
     config = small_config(name, 20)
-    assert isinstance(peak_memory(config, TRAIN, packed=True), Peak)
+    assert isinstance(peak_memory(config, TRAIN, language_shapes(config, TRAIN, packed=True)), Peak)
 
 
 @pytest.mark.slow

@@ -40,6 +40,40 @@ def test_gates_of_both_directions_are_found() -> None:
     assert parts == [1, 1, 1, 3, 3, 4, 4]
 
 
+def test_matrices_that_read_a_memory_are_found() -> None:
+    config = preset(
+        "lstm", 20, 8, kind="encoder_decoder", width=16, layers=1, feed_forward={"width": 24}
+    )
+    model = build(config)
+    names = {parameter: key for key, parameter in model.named_parameters()}
+    found = {names[p]: parts for p, parts in hidden_matrices(model)}
+    assert {k.removeprefix("blocks.0."): n for k, n in found.items() if k.startswith("blocks")} == {
+        "own.mixer.weight_ih_l0": 4,
+        "own.mixer.weight_hh_l0": 4,
+        "reading.mixer.query.weight": 1,
+        "reading.mixer.key_value.weight": 2,
+        "reading.mixer.output.weight": 1,
+        "reading.feed_forward.input.weight": 1,
+        "reading.feed_forward.output.weight": 1,
+    }
+    assert all(key.startswith(("blocks.", "encoder_blocks.")) for key in found)
+
+
+def test_tables_and_heads_are_not_hidden_matrices() -> None:
+    changes = {"width": 16, "layers": 1, "attention": {"heads": 2}, "outputs": 3}
+    model = build(preset("bert-base", 20, 8, pooling="first", **changes))
+    names = {parameter: key for key, parameter in model.named_parameters()}
+    found = {names[p] for p, _ in hidden_matrices(model)}
+    left = {key for key, p in model.named_parameters() if p.dim() == 2} - found
+    assert left == {
+        "embedding.weight",
+        "types.weight",
+        "positions.weight",
+        "transform.dense.weight",
+        "output.weight",
+    }
+
+
 @pytest.mark.parametrize("name", PRESETS)
 @pytest.mark.parametrize("optimizer", ["muon", "adamw"])
 def test_every_parameter_is_in_exactly_one_group(name: str, optimizer: str) -> None:

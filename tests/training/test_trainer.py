@@ -165,7 +165,7 @@ def test_patience_ends_a_run_that_gets_no_better() -> None:
     trainer.validate = lambda model: {"loss": next(losses)}
     validations = [e for e in trainer.events() if isinstance(e, Validation)]
     assert [v.best for v in validations] == [True, True, False, False, True, False, False, False]
-    assert (trainer.steps, trainer.best_step, trainer.best_loss) == (16, 10, 3.0)
+    assert (trainer.steps, trainer.best_step, trainer.lowest) == (16, 10, 3.0)
     assert trainer.finished
     assert trainer.end_reason == "patience"
 

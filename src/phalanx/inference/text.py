@@ -23,13 +23,19 @@ def prompt_ids(tokenizer: Tokenizer, text: str) -> list[int]:
     return tokenizer.encode(text) or [tokenizer.end_id]
 
 
-def text_chooser(tokenizer: Tokenizer, chooser: Chooser | None = None) -> Chooser:
-    """``chooser`` (None: greedy) kept from the token that stands for unknown characters.
+def text_chooser(
+    tokenizer: Tokenizer, chooser: Chooser | None = None, vocabulary: int = 0
+) -> Chooser:
+    """``chooser`` (None: greedy) kept from tokens that are no text.
 
-    That token marks what the vocabulary lacks; as text it would be a character that nobody wrote.
+    They are the one that stands for unknown characters, which as text would be a character that
+    nobody wrote, and those by which a model's ``vocabulary`` is larger than its tokenizer's.
     """
     chooser = chooser or Greedy()
-    return chooser if tokenizer.unknown_id is None else Without(chooser, (tokenizer.unknown_id,))
+    barred = tuple(range(tokenizer.vocabulary, vocabulary))
+    if tokenizer.unknown_id is not None:
+        barred = (tokenizer.unknown_id, *barred)
+    return Without(chooser, barred) if barred else chooser
 
 
 @dataclass(frozen=True)
@@ -66,6 +72,8 @@ class Writer:
         max_new_tokens: new tokens of each text, at most; None: 256, or what the context leaves.
         stop: stop strings; only new text is searched for them.
         when_full: what happens where the model's context ends (``generate.WhenFull``).
+        begin_ids: tokens that the model was trained to have before every text.
+        end_ids: tokens with which it ends a text, besides that of the tokenizer.
 
     Raises:
         UsageError: a stop string that means nothing (``stopping.check_stops``).
@@ -78,6 +86,8 @@ class Writer:
     max_new_tokens: int | None = None
     stop: tuple[str, ...] = ()
     when_full: WhenFull = "error"
+    begin_ids: tuple[int, ...] = ()
+    end_ids: tuple[int, ...] = ()
 
     def __post_init__(self) -> None:
         check_stops(self.stop)
@@ -88,7 +98,7 @@ class Writer:
         Raises:
             UsageError: see ``prompt_ids`` and ``generate.new_tokens``.
         """
-        self._limit(prompt_ids(self.tokenizer, prompt))
+        self._limit(self.ids(prompt))
 
     def write(
         self,
@@ -123,6 +133,16 @@ class Writer:
                 return
             yield from self._batch(prompts, batch, on_text, interrupted)
 
+    def ids(self, prompt: str) -> list[int]:
+        """The tokens that the model reads of a prompt (see ``prompt_ids``), its beginning first."""
+        if not self.begin_ids:
+            return prompt_ids(self.tokenizer, prompt)
+        return [*self.begin_ids, *self.tokenizer.encode(prompt)]
+
+    def chooser_of_text(self) -> Chooser:
+        """How a token is chosen, among those that are text (see ``text_chooser``)."""
+        return text_chooser(self.tokenizer, self.chooser, self.model.config.vocabulary)
+
     def _limit(self, ids: list[int]) -> int:
         return new_tokens(self.model, ids, self.max_new_tokens, self.when_full)
 
@@ -133,7 +153,7 @@ class Writer:
         on_text: Callable[[int, int, str], object] | None,
         interrupted: Callable[[], bool] | None,
     ) -> list[Written]:
-        ids = [prompt_ids(self.tokenizer, prompts[place]) for place, _ in batch]
+        ids = [self.ids(prompts[place]) for place, _ in batch]
         decoders = [StreamDecoder(self.tokenizer, inside=bool(prompts[at])) for at, _ in batch]
         stoppers = [Stopper(self.stop) for _ in batch]
         texts = ["" for _ in batch]
@@ -151,10 +171,10 @@ class Writer:
             self.model,
             ids,
             [self._limit(row) for row in ids],
-            chooser=text_chooser(self.tokenizer, self.chooser),
+            chooser=self.chooser_of_text(),
             seed=self.seed,
             samples=[sample for _, sample in batch],
-            stop=(self.tokenizer.end_id,),
+            stop=(self.tokenizer.end_id, *self.end_ids),
             on_token=take,
             interrupted=interrupted,
         )

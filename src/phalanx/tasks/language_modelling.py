@@ -65,8 +65,8 @@ class Text:
     Args:
         windows: the windows.
         bytes: bytes of UTF-8 that the targets stand for, where an unknown character counts as
-            U+FFFD. None where the tokenizer changes the text in other ways too (WordPiece leaves
-            out white space and case): what its tokens add up to is not the text.
+            U+FFFD. None where the tokenizer changes the text in other ways too (words and WordPiece
+            leave out white space, others may lower case): its tokens do not add up to the text.
         unknown: targets that stand for a character or a word outside the vocabulary.
     """
 
@@ -104,7 +104,7 @@ class Text:
             size += int(tokenizer.byte_lengths(targets).sum())
             if tokenizer.unknown_id is not None:
                 unknown += int((targets == tokenizer.unknown_id).sum())
-        kept = tokenizer.exact or tokenizer.kind == "characters"
+        kept = tokenizer.exact or (tokenizer.kind == "characters" and not tokenizer.normalizes)
         return cls(windows, size if kept else None, unknown)
 
 

@@ -1,9 +1,6 @@
 """What language modelling and tagging share: an answer at every position, learned in one pass."""
 
-from collections.abc import Callable
-from dataclasses import dataclass, fields, replace
-from operator import itemgetter
-from typing import NamedTuple
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
@@ -11,16 +8,19 @@ from torch.nn import functional as F  # noqa: N812  # torch's own customary name
 from torch.utils.checkpoint import checkpoint
 
 from phalanx.data.batches import IGNORED
-from phalanx.models.base import SequenceModel
+from phalanx.models.base import Model, SequenceModel
 from phalanx.rows import Rows
-from phalanx.shapes import Ids, PerRow
+from phalanx.shapes import Ids, PerRow, Sequence
+from phalanx.tasks.batch import TensorBatch, Total
 
 # Scores of one chunk of positions, 64 MB in float32. Below it one product is faster than several.
 CHUNK_SCORES = 2**24
 
+__all__ = ["CHUNK_SCORES", "Batch", "Total", "loss", "total", "total_of"]
+
 
 @dataclass(frozen=True)
-class Batch:
+class Batch(TensorBatch):
     """Inputs, and the answer wanted at each position.
 
     Args:
@@ -48,26 +48,15 @@ class Batch:
             return None
         return Rows.padded(self.lengths_B, self.inputs_BT.shape[1])
 
-    def to(self, device: torch.device) -> "Batch":
-        """The batch on another device."""
-        return self._map(lambda tensor: tensor.to(device))
+    @property
+    def answers(self) -> int:
+        """How many answers are wanted."""
+        return int((self.targets_BT != IGNORED).sum())
 
-    def split(self, rows: int) -> "list[Batch]":
-        """The batch in parts of ``rows`` rows; the last one has what is left."""
-        starts = range(0, self.inputs_BT.shape[0], rows)
-        return [self._map(itemgetter(slice(start, start + rows))) for start in starts]
-
-    def _map(self, change: Callable[[Tensor], Tensor]) -> "Batch":
-        tensors = {field.name: getattr(self, field.name) for field in fields(self)}
-        given = {name: change(tensor) for name, tensor in tensors.items() if tensor is not None}
-        return replace(self, **given)
-
-
-class Total(NamedTuple):
-    """The summed loss of so many answers, both scalar tensors; totals of parts add up."""
-
-    nats: Tensor
-    answers: Tensor
+    @property
+    def tokens(self) -> int:
+        """Real input tokens."""
+        return self.inputs_BT.numel() if self.lengths_B is None else int(self.lengths_B.sum())
 
 
 def total(model: SequenceModel, batch: Batch, label_smoothing: float = 0.0) -> Total:
@@ -79,7 +68,12 @@ def total(model: SequenceModel, batch: Batch, label_smoothing: float = 0.0) -> T
     once.
     """
     y_BTD, _ = model.hidden(batch.inputs_BT, batch.rows)
-    y_ND, targets_N = y_BTD.flatten(0, 1), batch.targets_BT.flatten()
+    return total_of(model, y_BTD, batch.targets_BT, label_smoothing)
+
+
+def total_of(model: Model, y_BTD: Sequence, targets_BT: Ids, label_smoothing: float = 0.0) -> Total:
+    """The summed cross entropy (see ``total``) of what the model's last layer gave."""
+    y_ND, targets_N = y_BTD.flatten(0, 1), targets_BT.flatten()
     answers = (targets_N != IGNORED).sum()
     config = model.config
     positions = max(1, CHUNK_SCORES // (config.outputs or config.vocabulary))
@@ -98,9 +92,7 @@ def loss(model: SequenceModel, batch: Batch) -> Tensor:
     return whole.nats / whole.answers
 
 
-def _cross_entropy(
-    model: SequenceModel, y_ND: Tensor, targets_N: Tensor, label_smoothing: float
-) -> Tensor:
+def _cross_entropy(model: Model, y_ND: Tensor, targets_N: Tensor, label_smoothing: float) -> Tensor:
     # In float32 at least, whatever autocast made of the scores: a sum over many needs the digits.
     scores_NV = model.head(y_ND)
     scores_NV = scores_NV.to(torch.promote_types(scores_NV.dtype, torch.float32))

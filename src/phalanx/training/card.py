@@ -3,15 +3,13 @@
 from typing import TYPE_CHECKING
 
 from phalanx.data.tokenizers import Tokenizer
-from phalanx.models.base import SequenceModel
+from phalanx.models import Model
 
 if TYPE_CHECKING:
     from phalanx.training.model_directory import Description
 
 
-def model_card(
-    name: str, description: "Description", model: SequenceModel, tokenizer: Tokenizer
-) -> str:
+def model_card(name: str, description: "Description", model: Model, tokenizer: Tokenizer) -> str:
     """The card as Markdown, under the title ``name``."""
     total, outside = model.parameter_counts()
     config = description.model
@@ -35,6 +33,15 @@ def model_card(
     return "\n\n".join(parts) + "\n"
 
 
+_CALLS = {
+    "language_modelling": 'print(run.generate("Once", max_new_tokens=100))',
+    "masked_lm": 'print(run.fill("a text with a [MASK] in it"))',
+    "classification": 'print(run.predict("a text"))',
+    "tagging": 'print(run.predict("a text"))',
+    "translation": 'print(run.translate("a text"))',
+}
+
+
 def _words(value: object) -> str:
     if isinstance(value, dict):
         return ", ".join(f"{name} {_words(entry)}" for name, entry in value.items())
@@ -43,9 +50,7 @@ def _words(value: object) -> str:
 
 def _use(task: str) -> str:
     lines = ["import phalanx", 'run = phalanx.load("this/directory")']
-    if task == "language_modelling":
-        lines += ['print(run.generate("Once", max_new_tokens=100))']
-    lines += ["scores = run.model(ids_BT)  # all positions in one pass"]
+    lines += [_CALLS.get(task, "scores = run.model(ids_BT)  # all positions in one pass")]
     return "\n".join(["```python", *lines, "```"])
 
 

@@ -14,7 +14,7 @@ from rich.cells import cell_len
 
 from phalanx import durable
 from phalanx.errors import UsageError
-from phalanx.palette import INK, MARKERS, SERIES, STYLE
+from phalanx.palette import INK, MARKERS, SERIES, STYLE, fonts
 from phalanx.training.history import Columns, History
 
 if TYPE_CHECKING:
@@ -45,11 +45,6 @@ MARKS = 25
 DASHES = ("-", "--", "-.")
 """Once round the colours, curves are told apart by these."""
 SUFFIXES = (".svg", ".png")
-# Fonts that have what the main one lacks, Chinese for one; those that the machine has are used.
-FALLBACKS = (
-    *("Noto Sans CJK SC", "Noto Sans CJK JP", "Noto Serif CJK SC", "Source Han Sans SC"),
-    *("WenQuanYi Micro Hei", "PingFang SC", "Hiragino Sans GB", "Microsoft YaHei", "SimHei"),
-)
 
 Array = NDArray[np.float64]
 
@@ -104,7 +99,7 @@ def draw_curves(curves: Sequence[Curve], path: Path, x: X, y: Y) -> None:
 
     content = io.BytesIO()
     svg = path.suffix == ".svg"
-    with matplotlib.rc_context({**STYLE, "font.family": _fonts()}), warnings.catch_warnings():
+    with matplotlib.rc_context({**STYLE, "font.family": fonts()}), warnings.catch_warnings():
         # A name in a script that no font here has is drawn as boxes: no reason to draw nothing.
         warnings.filterwarnings("ignore", message="Glyph .* missing from font")
         figure = Figure(figsize=(8, 4.6), layout="constrained")
@@ -230,13 +225,6 @@ def _short(value: float, position: float | None = None) -> str:
         if abs(value) >= size:
             return f"{value / min(size, 1e3 if letter == 'k' else size):.6g}{letter}"
     return f"{value:.6g}"
-
-
-def _fonts() -> list[str]:
-    from matplotlib.font_manager import fontManager
-
-    there = set(fontManager.get_font_names())
-    return [str(STYLE["font.family"]), *(name for name in FALLBACKS if name in there)]
 
 
 def _along(columns: Columns, x: X) -> Array:

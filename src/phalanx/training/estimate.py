@@ -20,6 +20,7 @@ from phalanx.training.live_bytes import LiveBytes
 from phalanx.training.memory import USABLE, available_bytes, fit, resident_bytes
 from phalanx.training.optimizers import make_optimizers
 from phalanx.training.precision import autocast, choose_precision
+from phalanx.training.prepared import StepShapes
 
 # Generous counts, for the question whether anything need be counted: copies of the parameters, and
 # of every layer's hidden vectors (the LSTM has most: 5 kept by its kernel, 10 while it works).
@@ -66,30 +67,48 @@ class Peak:
     memory_bytes: int
 
 
+def language_shapes(
+    model_config: ModelConfig, config: TrainingConfig, *, packed: bool = False
+) -> StepShapes:
+    """The batches of a language model: windows of one length, all of them full."""
+    length, context, rows = config.sequence_length, model_config.context, config.batch_size
+    return StepShapes(
+        total=total,
+        rows=rows,
+        step=lambda rows: _batch(rows, length, packed),
+        validation=lambda: _batch(max(1, PASS_POSITIONS // context), context, packed),
+        # One row: all cost alike, and a large batch would take its loss in many chunks.
+        typical=lambda: (_batch(1, length, False), rows),
+        tokens=rows * length,
+        positions=rows * length,
+        packed=packed,
+    )
+
+
 def estimate(
     model_config: ModelConfig,
     config: TrainingConfig,
+    shapes: StepShapes | None = None,
     *,
     micro_batch: int | None = None,
     device: torch.device | None = None,
-    packed: bool = False,
 ) -> Estimate:
     """Count the cost of a training step without taking one; arguments as ``peak_memory``."""
+    shapes = shapes or language_shapes(model_config, config)
     with torch.device("meta"):
         model = build(model_config)
-        # Of one row: all rows cost alike, and a large batch would take its loss in many chunks.
-        ids_1T = torch.zeros(1, config.sequence_length, dtype=torch.int64)
+        batch, times = shapes.typical()
     for module in model.modules():
         if isinstance(module, GatedCell):
             module.use_schedule("fused")  # without memory it unrolls in C++, where all is counted
     with FlopCounterMode(display=False) as counter:
-        total(model, Batch(ids_1T, ids_1T)).nats.backward()
+        shapes.total(model, batch.to(torch.device("meta")), 0.0).nats.backward()
     baseline = resident_bytes()
-    peak = peak_memory(model_config, config, micro_batch=micro_batch, device=device, packed=packed)
+    peak = peak_memory(model_config, config, shapes, micro_batch=micro_batch, device=device)
     return Estimate(
         *model.parameter_counts(),
-        config.batch_size * config.sequence_length,
-        config.batch_size * counter.get_total_flops(),
+        shapes.tokens,
+        times * counter.get_total_flops(),
         peak.tensor_bytes,
         peak.memory_bytes,
         baseline,
@@ -99,22 +118,23 @@ def estimate(
 def peak_memory(
     model_config: ModelConfig,
     config: TrainingConfig,
+    shapes: StepShapes | None = None,
     *,
     micro_batch: int | None = None,
     device: torch.device | None = None,
-    packed: bool = False,
 ) -> Peak:
     """Take a step and a pass of validation with fake tensors, and see what is alive at one time.
 
     Args:
         model_config: the model.
         config: its training.
+        shapes: of its batches; None: those of a language model.
         micro_batch: sequences that are computed at a time; None: as configured.
         device: where it will run; None: the CPU.
-        packed: documents are kept apart, so that attention has masks and recurrences no kernel.
     """
     device = device or torch.device("cpu")
-    length, rows = config.sequence_length, micro_batch or config.micro_batch_size
+    shapes = shapes or language_shapes(model_config, config)
+    rows = micro_batch or config.micro_batch_size
     live = LiveBytes()
     gc.collect()  # what is left of other models must not be freed, and counted, in between
     with FakeTensorMode(), live, device:
@@ -123,14 +143,14 @@ def peak_memory(
         average = None if config.average is None else Average(model, config.average)
         live.settle()
         # The second micro-batch finds the gradients of the first; more are all alike.
-        sizes = [min(rows or config.batch_size, config.batch_size)]
-        if sizes[0] < config.batch_size:
-            sizes.append(min(sizes[0], config.batch_size - sizes[0]))
+        sizes = [min(rows or shapes.rows, shapes.rows)]
+        if sizes[0] < shapes.rows:
+            sizes.append(min(sizes[0], shapes.rows - sizes[0]))
         precision = choose_precision(config.precision, model_config, device)
         for size in sizes:
-            batch = _batch(size, length, packed)
+            batch = shapes.step(size)
             with autocast(precision, device):
-                nats = total(model, batch, config.label_smoothing).nats
+                nats = shapes.total(model, batch, config.label_smoothing).nats
             nats.backward()
         nn.utils.clip_grad_norm_(model.parameters(), 1.0)
         for optimizer in optimizers:
@@ -142,8 +162,7 @@ def peak_memory(
             if average is not None:
                 stack.enter_context(average.applied())
             model.eval()
-            context = model_config.context
-            total(model, _batch(max(1, PASS_POSITIONS // context), context, packed))
+            shapes.total(model, shapes.validation(), 0.0)
     held = live.held if device.type == "cpu" else live.peak
     return Peak(live.peak, held)
 
@@ -152,8 +171,7 @@ def choose_micro_batch(
     model_config: ModelConfig,
     config: TrainingConfig,
     device: torch.device,
-    *,
-    packed: bool = False,
+    shapes: StepShapes | None = None,
 ) -> int:
     """How many sequences of a batch to compute at a time, before training begins.
 
@@ -163,16 +181,16 @@ def choose_micro_batch(
     Raises:
         UsageError: not even one sequence at a time fits.
     """
-    wanted = min(config.micro_batch_size or config.batch_size, config.batch_size)
+    shapes = shapes or language_shapes(model_config, config)
+    wanted = min(config.micro_batch_size or shapes.rows, shapes.rows)
     available = available_bytes(device)
     check_size(model_config, available)
-    if upper_bound(model_config, config, wanted, packed=packed) <= _SMALL * available:
+    if upper_bound(model_config, config, wanted, shapes) <= _SMALL * available:
         return wanted
 
     def peak(rows: int) -> int:
-        return peak_memory(
-            model_config, config, micro_batch=rows, device=device, packed=packed
-        ).memory_bytes
+        found = peak_memory(model_config, config, shapes, micro_batch=rows, device=device)
+        return found.memory_bytes
 
     return fit(peak, wanted, available)
 
@@ -206,21 +224,27 @@ def least_parameters(config: ModelConfig) -> int:
 
 
 def upper_bound(
-    model_config: ModelConfig, config: TrainingConfig, micro_batch: int, *, packed: bool = False
+    model_config: ModelConfig,
+    config: TrainingConfig,
+    micro_batch: int,
+    shapes: StepShapes | None = None,
 ) -> int:
     """Bytes that a run will not need, by multiplication alone.
 
     Every layer is given 24 vectors of its width and of all that is wider, at every position; every
     parameter 12 numbers; and attention that is not the kernel's own keeps its scores.
     """
+    shapes = shapes or language_shapes(model_config, config)
     length = max(config.sequence_length, model_config.context)
-    positions = max(micro_batch * config.sequence_length, PASS_POSITIONS, model_config.context)
+    step = min(shapes.positions, micro_batch * length)
+    positions = max(step, PASS_POSITIONS, model_config.context)
     inner = model_config.mingru.inner or model_config.width
     network = model_config.feed_forward.width if model_config.feed_forward else 0
-    of_vectors = model_config.layers * (model_config.width + inner + network) * positions
+    layers = model_config.layers + (model_config.encoder_layers or 0)
+    of_vectors = layers * (model_config.width + inner + network) * positions
     attention = model_config.attention
-    masked = packed or attention.window is not None or attention.schedule == "reference"
-    pairs = model_config.layers * attention.heads * positions * length if masked else 0
+    masked = shapes.packed or attention.window is not None or attention.schedule == "reference"
+    pairs = layers * attention.heads * positions * length if masked else 0
     outputs = model_config.outputs or model_config.vocabulary
     of_scores = min(positions * outputs, CHUNK_SCORES) + outputs + pairs
     return 4 * (

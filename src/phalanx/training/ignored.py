@@ -1,6 +1,24 @@
 """Settings that were given and do nothing in a run: nothing is passed over in silence."""
 
-from phalanx.config import DataConfig, RunConfig, TrainingConfig
+from phalanx.config import DataConfig, RunConfig, Task, TrainingConfig
+from phalanx.data.tokenizers import KINDS
+
+_ROWS: tuple[Task, ...] = ("classification", "tagging", "translation")
+_TASKS: dict[str, tuple[Task, ...]] = {
+    "train.batch_tokens": _ROWS,
+    "train.class_weights": ("classification", "tagging"),
+    "train.token_dropout": ("classification", "tagging"),
+    "train.mask_fraction": ("masked_lm",),
+    "data.documents": ("language_modelling", "masked_lm"),
+    "data.validation_tokens": ("language_modelling", "masked_lm"),
+    "data.pair_column": ("classification",),
+    "data.label_column": ("classification",),
+    "data.source_column": ("translation",),
+    "data.target_column": ("translation",),
+    "data.tag_column": ("tagging",),
+    "data.scheme": ("tagging",),
+}
+"""Settings that have an effect in these tasks alone."""
 
 
 def ignored(config: RunConfig) -> list[str]:
@@ -8,7 +26,9 @@ def ignored(config: RunConfig) -> list[str]:
     train, data = config.train, config.data
     steady = "train.decay is constant" if train.decay == "constant" else ""
     no_muon = "" if train.optimizer == "muon" else f"train.optimizer is {train.optimizer}"
-    given = "" if data.tokenizer == "bpe" else f"data.tokenizer is {data.tokenizer}"
+    sized = data.tokenizer in ("bpe", "words", "wordpiece")
+    given = "" if sized else f"data.tokenizer is {data.tokenizer}"
+    exists = "" if data.tokenizer in KINDS else "the tokenizer is not trained"
     reasons = {
         "train.decay_fraction": steady,
         "train.final_fraction": steady,
@@ -16,6 +36,8 @@ def ignored(config: RunConfig) -> list[str]:
         "train.momentum": no_muon,
         "train.patience": _too_patient(train),
         "data.vocabulary": given,
+        "data.lowercase": exists,
+        **{key: _of_other_tasks(config.task, tasks) for key, tasks in _TASKS.items()},
     }
     values = {"train": train, "data": data}
     defaults = {"train": TrainingConfig(), "data": DataConfig()}
@@ -26,6 +48,10 @@ def ignored(config: RunConfig) -> list[str]:
         if reason and value != getattr(defaults[section], key):
             found.append(f"{name} is {value} and does nothing: {reason}")
     return found
+
+
+def _of_other_tasks(task: Task, tasks: tuple[Task, ...]) -> str:
+    return "" if task in tasks else f"the task is {task.replace('_', ' ')}"
 
 
 def _too_patient(train: TrainingConfig) -> str:

@@ -10,19 +10,31 @@ import torch
 from safetensors.torch import save_file
 
 from phalanx import durable
-from phalanx.config import ModelConfig, Strict, parse, read_text
+from phalanx.config import ModelConfig, Strict, Task, parse, read_text
 from phalanx.data.tokenizers import Tokenizer, load_tokenizer
 from phalanx.errors import UsageError
+from phalanx.interop.tensors import read_header, read_weights
 from phalanx.jsonable import finite
-from phalanx.models import Decoder, Encoder, build
+from phalanx.models import Model, build
 from phalanx.training.card import model_card
-from phalanx.training.tensors import read_header, read_weights
 
 CONFIG, WEIGHTS, CARD = "config.json", "model.safetensors", "README.md"
 # A table of positions is computed, not stored: the weights do not bound it, so this does.
 LARGEST_TABLES = 2**30
 
-Task = Literal["language_modelling", "tagging"]
+HOW_READ = frozenset(
+    {
+        "text_column",
+        "pair_column",
+        "label_column",
+        "source_column",
+        "target_column",
+        "tag_column",
+        "scheme",
+        "encoding_errors",
+    }
+)
+"""Settings of the data by which new files of the same kind are read."""
 
 
 class Description(Strict):
@@ -32,7 +44,9 @@ class Description(Strict):
         format: of this file and its directory.
         task: what the model was trained to do.
         model: its architecture.
-        labels: names of the outputs of a tagger.
+        labels: names of the outputs of a tagger or a classifier.
+        scheme: how a tagger's labels mark entities.
+        data: how the training files were read: settings of DataConfig, those of ``HOW_READ``.
         figures: what was measured, for the model card; read by no program.
         training: how it was trained, for the model card; read by no program.
     """
@@ -41,6 +55,8 @@ class Description(Strict):
     task: Task = "language_modelling"
     model: ModelConfig
     labels: tuple[str, ...] | None = None
+    scheme: str | None = None
+    data: dict[str, str | None] = {}
     figures: dict[str, float | int | None] = {}
     training: dict[str, Any] = {}
 
@@ -49,14 +65,12 @@ class Description(Strict):
 class Stored:
     """What a model directory holds."""
 
-    model: Decoder | Encoder
+    model: Model
     tokenizer: Tokenizer
     description: Description
 
 
-def save_model(
-    path: Path, model: Decoder | Encoder, tokenizer: Tokenizer, description: Description
-) -> None:
+def save_model(path: Path, model: Model, tokenizer: Tokenizer, description: Description) -> None:
     """Make a model directory, sealed with a manifest: it is there whole or not at all.
 
     Raises:
@@ -70,7 +84,7 @@ def save_model(
 def write_model(
     directory: Path,
     name: str,
-    model: Decoder | Encoder,
+    model: Model,
     tokenizer: Tokenizer,
     description: Description,
 ) -> None:
@@ -105,11 +119,12 @@ def read_model(path: Path, device: torch.device) -> Stored:
             "The two files do not belong together; copy both again."
         )
     tokenizer = load_tokenizer(path)
-    if tokenizer.vocabulary != config.vocabulary:
+    # A model that was trained further from one of others may have more: a padded vocabulary.
+    if tokenizer.vocabulary > config.vocabulary:
         raise UsageError(
             f"{path}: the tokenizer has {tokenizer.vocabulary} tokens and the model "
-            f"{config.vocabulary}. Expected as many. The files do not belong together; copy all "
-            "of them again."
+            f"{config.vocabulary}. Expected no more than the model has. The files do not belong "
+            "together; copy all of them again."
         )
     try:
         with torch.device("meta"):
@@ -158,3 +173,22 @@ def read_description(path: Path) -> Description:
             "it: upgrade phalanx."
         )
     return parse(Description, values, str(file))
+
+
+def find_model(path: Path) -> Path:
+    """The model directory that a path stands for.
+
+    Raises:
+        UsageError: there is none.
+    """
+    for candidate in (path, path / "best", path / "last"):
+        if (candidate / CONFIG).is_file():
+            return candidate
+    what = "is no directory" if not path.is_dir() else f"holds no {CONFIG}, best/ or last/"
+    for link in (path / "best", path / "last"):
+        if link.is_symlink() and not link.exists():
+            what = f"{link.name} points to {link.readlink()}, which is not there"
+    raise UsageError(
+        f"{path}: {what}. Expected a run directory or a model directory, as `phalanx train` makes "
+        "them. Check the path."
+    )

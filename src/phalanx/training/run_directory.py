@@ -20,14 +20,19 @@ from phalanx import durable
 from phalanx.config import LARGEST_FILE, RunConfig, parse, read_yaml, to_yaml
 from phalanx.data.tokenizers import load_tokenizer
 from phalanx.errors import PhalanxError, UsageError
+from phalanx.interop.tensors import read_weights
 from phalanx.mixers.base import Mixer
-from phalanx.models import Decoder
 from phalanx.training.checkpoints import BEST, FOLDER, Checkpoints
-from phalanx.training.model_directory import WEIGHTS, Description, read_description, write_model
+from phalanx.training.model_directory import (
+    HOW_READ,
+    WEIGHTS,
+    Description,
+    read_description,
+    write_model,
+)
+from phalanx.training.prepared import Prepared
 from phalanx.training.resume import changes
-from phalanx.training.run import Prepared
 from phalanx.training.state import load_state, save_state
-from phalanx.training.tensors import read_weights
 from phalanx.training.trainer import Trainer
 
 CONFIG, LOCK = "config.yaml", ".lock"
@@ -105,16 +110,16 @@ class RunDirectory:
         Raises:
             StorageError: it could not be written; says which one is the last that was.
         """
-        model = trainer.model
-        assert isinstance(model, Decoder)
-        description = self._describe(trainer, scores)
+        prepared, description = self.prepared, self._describe(trainer, scores)
 
         def fill(directory: Path, path: Path) -> None:
             name = f"{self.path.resolve().name}, step {trainer.steps}"
             with trainer.averaged():
-                write_model(directory, name, model, self.prepared.tokenizer, description)
+                write_model(directory, name, trainer.model, prepared.tokenizer, description)
+            for file, data in prepared.extras().items():
+                durable.write(directory / file, data)
             save_state(trainer.state(), directory)
-            durable.write(directory / SETTINGS, to_yaml(self.prepared.config).encode())
+            durable.write(directory / SETTINGS, to_yaml(prepared.config).encode())
 
         try:
             return self.checkpoints.save(trainer.steps, fill, best=best)
@@ -157,9 +162,13 @@ class RunDirectory:
         return read_description(path).figures if path.exists() else None
 
     def _describe(self, trainer: Trainer, scores: Mapping[str, float]) -> Description:
-        config, corpus = self.prepared.config, self.prepared.corpus
+        prepared, config, facts = self.prepared, self.prepared.config, self.prepared.facts
         return Description(
-            model=self.prepared.model_config,
+            task=prepared.task,
+            model=prepared.model_config,
+            labels=prepared.labels,
+            scheme=prepared.scheme,
+            data=config.data.model_dump(mode="json", include=set(HOW_READ)),
             figures={
                 **{f"validation_{name}": value for name, value in scores.items()},
                 "steps": trainer.steps,
@@ -167,8 +176,8 @@ class RunDirectory:
                 "seconds": round(trainer.seconds, 3),
             },
             training={
-                "text": corpus.name,
-                "text_sha256": corpus.digest,
+                "text": facts.name,
+                "text_sha256": facts.digest,
                 "preset": config.preset,
                 "optimizer": config.train.optimizer,
                 "precision": trainer.precision,
@@ -179,11 +188,11 @@ class RunDirectory:
         )
 
     def _check_same_data(self, path: Path, description: Description) -> None:
-        corpus, before = self.prepared.corpus, description.training.get("text_sha256")
-        if corpus.digest != before:
+        facts, before = self.prepared.facts, description.training.get("text_sha256")
+        if facts.digest != before:
             raise UsageError(
-                f"{corpus.name}: the text is not the one that {self.path} was trained on so far "
-                f"(sha256 {corpus.digest[:12]} instead of {str(before)[:12]}). Expected the same. "
+                f"{facts.name}: the text is not the one that {self.path} was trained on so far "
+                f"(sha256 {facts.digest[:12]} instead of {str(before)[:12]}). Expected the same. "
                 "Restore the files, or begin another run with another --output."
             )
         if load_tokenizer(path).digest != self.prepared.tokenizer.digest:

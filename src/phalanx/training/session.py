@@ -126,15 +126,7 @@ def summary(trainer: Trainer, directory: RunDirectory, outcome: Outcome) -> dict
         "ended": outcome.reason,
         "interrupted": trainer.interrupted,
         "skipped": trainer.skipped,
-        "text": {
-            "name": prepared.corpus.name,
-            "sha256": prepared.corpus.digest,
-            "files": prepared.corpus.files,
-            "bytes": prepared.corpus.bytes,
-            "split": prepared.corpus.split,
-            "training_tokens": len(prepared.tokens),
-            "validation_tokens": prepared.validation.windows.positions,
-        },
+        "text": prepared.data_summary(),
         "config": json.loads(prepared.config.model_dump_json()),
     }
 

@@ -13,7 +13,7 @@ from torch import Tensor
 from phalanx import durable
 from phalanx.config import LARGEST_SEED, Strict, parse, read_text
 from phalanx.errors import UsageError
-from phalanx.training.tensors import read_weights
+from phalanx.interop.tensors import read_weights
 
 if TYPE_CHECKING:
     from phalanx.training.trainer import Trainer
@@ -34,7 +34,8 @@ class Values(Strict):
         momenta: coefficients of the optimizers' running means, by optimizer.
         steps, tokens, seconds: so far; seconds of training.
         validated, validated_seconds: steps and seconds of training at the last validation.
-        best_loss, best_step: of the best validation; null and 0 before the first.
+        best_loss, best_step: of the best validation, the loss or another criterion of which the
+            lowest is the best; null and 0 before the first.
         worse_validations: how many came after the best.
         summed_loss, counted_losses: of the steps since the last validation.
         skipped: steps passed over because their loss was no number.

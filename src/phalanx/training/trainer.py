@@ -6,16 +6,17 @@ import warnings
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
-from typing import Literal
+from operator import itemgetter
+from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
 
 from phalanx.config import TrainingConfig
-from phalanx.data.batches import IGNORED
 from phalanx.errors import PhalanxError
-from phalanx.models.base import SequenceModel
-from phalanx.tasks.positions import Batch, Total, total
+from phalanx.models import Model
+from phalanx.tasks import positions
+from phalanx.tasks.batch import Total, TrainingBatch
 from phalanx.training.average import Average
 from phalanx.training.divergence import DivergedError, diverged
 from phalanx.training.memory import with_less_at_a_time
@@ -62,7 +63,7 @@ class Validation:
         step, tokens, seconds: as in Step.
         training_loss: mean loss of the batches since the validation before.
         scores: what the validation found; ``loss`` (nats per answer) among it.
-        best: whether this is the lowest validation loss so far.
+        best: whether it is the best so far, by the trainer's criterion.
     """
 
     step: int
@@ -91,7 +92,9 @@ class Trainer:
         config: how.
         batches: the batch of each step, counted from 0; a pure function, so that a run can be
             continued or repeated.
+        total: the summed loss of a batch, given the model and the label smoothing.
         validate: scores of the model (``loss`` among them); None: no validation.
+        criterion: of scores, what is lowest at the best validation.
         validate_seconds: validate also each time that so much training time has passed.
         seed: of what is drawn in a step, such as dropout.
         say: takes what a person should know, such as that memory was short.
@@ -99,7 +102,7 @@ class Trainer:
     Attributes:
         steps, tokens, seconds: so far; seconds exclude validation.
         validated: steps at the last validation.
-        best_loss, best_step: of the best validation.
+        lowest, best_step: the criterion and the step of the best validation.
         skipped: steps that were passed over because their loss was no number.
         precision: of the matrix products.
         micro_batch: sequences of a batch that are computed at a time; halved, as often as it takes,
@@ -110,11 +113,13 @@ class Trainer:
 
     def __init__(
         self,
-        model: SequenceModel,
+        model: Model,
         config: TrainingConfig,
-        batches: Callable[[int], Batch],
+        batches: Callable[[int], TrainingBatch],
         *,
-        validate: Callable[[SequenceModel], Mapping[str, float]] | None = None,
+        total: Callable[[Any, Any, float], Total] = positions.total,
+        validate: Callable[[Any], Mapping[str, float]] | None = None,
+        criterion: Callable[[Mapping[str, float]], float] = itemgetter("loss"),
         validate_seconds: float | None = None,
         seed: int = 0,
         say: Callable[[str], object] = warnings.warn,
@@ -123,6 +128,7 @@ class Trainer:
         self.config = config
         self.batches = batches
         self.validate = validate
+        self.criterion = criterion
         self.validate_seconds = validate_seconds
         self.seed = seed
         self.say = say
@@ -130,16 +136,16 @@ class Trainer:
         self.precision: Precision = choose_precision(config.precision, model.config, self.device)
         self.optimizers = make_optimizers(model, config)
         self.average = None if config.average is None else Average(model, config.average)
-        self.micro_batch = config.micro_batch_size or config.batch_size
+        self.micro_batch = config.micro_batch_size or config.most_rows
         self.steps, self.tokens, self.seconds = 0, 0, 0.0
         self.validated, self._validated_seconds = 0, 0.0
-        self.best_loss, self.best_step, self._worse = math.inf, 0, 0
+        self.lowest, self.best_step, self._worse = math.inf, 0, 0
         self._summed, self._counted = 0.0, 0
         self.skipped = 0
         self.interrupted = False
         self.validating = False
         # A graph for each shape, not one for all: which it is must not depend on what came before.
-        self._total: Callable[[SequenceModel, Batch, float], Total] = (
+        self._total: Callable[[Any, Any, float], Total] = (
             torch.compile(total, dynamic=False) if config.compile else total
         )
 
@@ -220,13 +226,13 @@ class Trainer:
             allowed = self.config.skip_nonfinite
             raise diverged(self.steps + 1, loss, norm_value, samples, self.skipped, allowed)
         self.steps += 1
-        self.tokens += batch.inputs_BT.numel()
+        self.tokens += batch.tokens
         self.seconds += time.perf_counter() - began
         return Step(
             self.steps, self.tokens, self.seconds, loss, share, norm_value, skipped=not finite
         )
 
-    def gradients(self, batch: Batch, micro_batch: int) -> Tensor:
+    def gradients(self, batch: TrainingBatch, micro_batch: int) -> Tensor:
         """Leave the gradients of a batch's mean loss in the parameters, computed in micro-batches.
 
         Each micro-batch counts by its answers, so that the sum is that of the batch in one piece.
@@ -243,7 +249,7 @@ class Trainer:
         """
         self.model.train()
         self._drop_gradients()
-        answers = int((batch.targets_BT != IGNORED).sum())
+        answers = batch.answers
         if answers == 0:
             raise PhalanxError(
                 f"The batch of step {self.steps + 1} wants no answer: all its targets are ignored. "
@@ -278,7 +284,7 @@ class Trainer:
             seconds=self.seconds,
             validated=self.validated,
             validated_seconds=self._validated_seconds,
-            best_loss=None if math.isinf(self.best_loss) else self.best_loss,
+            best_loss=None if math.isinf(self.lowest) else self.lowest,
             best_step=self.best_step,
             worse_validations=self._worse,
             summed_loss=self._summed,
@@ -303,7 +309,7 @@ class Trainer:
         values = Values.model_validate(state.values)
         self.steps, self.tokens, self.seconds = values.steps, values.tokens, values.seconds
         self.validated, self._validated_seconds = values.validated, values.validated_seconds
-        self.best_loss = math.inf if values.best_loss is None else values.best_loss
+        self.lowest = math.inf if values.best_loss is None else values.best_loss
         self.best_step, self._worse = values.best_step, values.worse_validations
         self._summed, self._counted = values.summed_loss, values.counted_losses
         self.skipped = values.skipped
@@ -325,7 +331,7 @@ class Trainer:
         if self.average is not None:
             self.average.update()
 
-    def _suspects(self, batch: Batch, losses: list[float]) -> Tensor | None:
+    def _suspects(self, batch: TrainingBatch, losses: list[float]) -> Tensor | None:
         """The samples of the micro-batches whose loss is no number; all, where each has one."""
         if batch.samples_B is None:
             return None
@@ -352,9 +358,10 @@ class Trainer:
                 scores = dict(self.validate(self.model))
             finally:
                 self.validating = False
-        best = scores["loss"] < self.best_loss
+        judged = self.criterion(scores)
+        best = judged < self.lowest
         if best:
-            self.best_loss, self.best_step = scores["loss"], self.steps
+            self.lowest, self.best_step = judged, self.steps
         self._worse = 0 if best else self._worse + 1
         training_loss = self._summed / self._counted if self._counted else math.nan
         self._summed, self._counted = 0.0, 0

@@ -27,7 +27,7 @@ def read_header(path: Path) -> dict[str, tuple[str, tuple[int, ...]]]:
             start = file.read(8)
             length = struct.unpack("<Q", start)[0] if len(start) == 8 else size
             if length > min(size - 8, LONGEST_HEADER):
-                raise _broken(path, "it ends within its own header")
+                raise broken(path, "it ends within its own header")
             header = json.loads(file.read(length))
         tensors = {name: item for name, item in header.items() if name != "__metadata__"}
         found = {n: (str(t["dtype"]), tuple(map(int, t["shape"]))) for n, t in tensors.items()}
@@ -38,9 +38,9 @@ def read_header(path: Path) -> dict[str, tuple[str, tuple[int, ...]]]:
             "a model directory."
         ) from None
     except (ValueError, LookupError, TypeError, AttributeError, ArithmeticError, RecursionError):
-        raise _broken(path, "its header is not that of a safetensors file") from None
+        raise broken(path, "its header is not that of a safetensors file") from None
     if 8 + length + end != size:
-        raise _broken(path, f"it has {size} bytes and announces {8 + length + end}")
+        raise broken(path, f"it has {size} bytes and announces {8 + length + end}")
     return found
 
 
@@ -61,8 +61,8 @@ def read_weights(
     found = read_header(path)
     missing, extra = sorted(expected.keys() - found), sorted(found.keys() - expected.keys())
     if missing or extra:
-        parts = [f"it lacks {_few(missing)}"] * bool(missing)
-        parts += [f"it has {_few(extra)} besides"] * bool(extra)
+        parts = [f"it lacks {few(missing)}"] * bool(missing)
+        parts += [f"it has {few(extra)} besides"] * bool(extra)
         raise UsageError(
             f"{path}: {' and '.join(parts)}. Expected the {len(expected)} tensors of {of}. The "
             "two do not belong together; copy all files of the directory again."
@@ -78,15 +78,17 @@ def read_weights(
     try:
         return load_file(path)
     except (SafetensorError, OSError, ValueError) as error:
-        raise _broken(path, str(error)) from None
+        raise broken(path, str(error)) from None
 
 
-def _broken(path: Path, why: str) -> UsageError:
+def broken(path: Path, why: str) -> UsageError:
+    """The error for a file that is no whole safetensors file."""
     return UsageError(
         f"{path}: not a whole safetensors file: {why}. Expected the weights of a model. "
         "It may be cut short: copy it again."
     )
 
 
-def _few(names: list[str]) -> str:
+def few(names: list[str]) -> str:
+    """The first names of a list, and how many more there are."""
     return ", ".join(names[:3]) + (f" and {len(names) - 3} more" if len(names) > 3 else "")

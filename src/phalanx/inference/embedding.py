@@ -1,0 +1,86 @@
+"""Texts to vectors: an encoder's positions pooled to one vector a text, for search and clustering.
+
+Source: Reimers and Gurevych 2019 (Sentence-BERT).
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from phalanx.data.tokenizers import Tokenizer
+from phalanx.data.wrapping import Wrapped, wrapped
+from phalanx.layers.pooling import POOLINGS
+from phalanx.models import Encoder
+from phalanx.rows import Rows
+
+BATCH_POSITIONS = 8192  # of one pass, padding included
+
+
+@dataclass(frozen=True)
+class Sentences:
+    """How a vector is made of a text.
+
+    Args:
+        pooling: of the first position, their mean, or the largest value of each coordinate.
+        normalize: whether the vector has length one, so that a product is a cosine.
+        limit: tokens of a text at most, [CLS] and [SEP] among them; what is behind is not read.
+            None: as many as the model's context holds.
+    """
+
+    pooling: Literal["first", "mean", "max"] = "mean"
+    normalize: bool = False
+    limit: int | None = None
+
+
+@torch.inference_mode()
+def embed(
+    model: Encoder, tokenizer: Tokenizer, texts: Sequence[str], how: Sentences | None = None
+) -> NDArray[np.float32]:
+    """A vector for each text, (N, D) in their order; a text's does not depend on the others.
+
+    Texts of about the same length are read together.
+
+    Args:
+        model: in evaluation mode.
+        tokenizer: the one that it was trained with.
+        texts: each becomes one vector.
+        how: see ``Sentences``.
+
+    Raises:
+        UsageError: a text has a lone surrogate, which UTF-8 cannot hold.
+    """
+    how = how or Sentences()
+    limit = min(how.limit or model.config.context, model.config.context)
+    inputs = [wrapped(tokenizer, ids.tolist(), limit=limit) for ids in tokenizer.encode_each(texts)]
+    vectors_ND = np.zeros((len(texts), model.config.width), dtype=np.float32)
+    for places in _batches([len(one.ids) for one in inputs]):
+        y_BD = _pooled(model, [inputs[place] for place in places], how)
+        vectors_ND[places] = y_BD.float().cpu().numpy()
+    return vectors_ND
+
+
+def _pooled(model: Encoder, inputs: list[Wrapped], how: Sentences) -> torch.Tensor:
+    device = model.embedding.weight.device
+    longest = max(1, *(len(one.ids) for one in inputs))
+    ids_BT = torch.zeros(len(inputs), longest, dtype=torch.int64)
+    for row, one in enumerate(inputs):
+        ids_BT[row, : len(one.ids)] = torch.tensor(one.ids, dtype=torch.int64)
+    lengths_B = torch.tensor([len(one.ids) for one in inputs], device=device)
+    rows = Rows.padded(lengths_B, longest)
+    y_BTD, _ = model.hidden(ids_BT.to(device), rows)
+    y_BD = POOLINGS[how.pooling](y_BTD, rows)
+    return torch.nn.functional.normalize(y_BD, dim=-1) if how.normalize else y_BD
+
+
+def _batches(lengths: list[int]) -> list[list[int]]:
+    """Places by rising length, in batches of at most BATCH_POSITIONS positions."""
+    batches: list[list[int]] = []
+    for place in sorted(range(len(lengths)), key=lengths.__getitem__):
+        if not batches or (len(batches[-1]) + 1) * lengths[place] > BATCH_POSITIONS:
+            batches.append([])
+        batches[-1].append(place)
+    return batches
