@@ -170,7 +170,14 @@ def _trained(model: str, index: int) -> Trained:
         tokens = step * 1024
         loss = floor + (4.6 - floor) / (1 + tokens / (9_000 * (1.6 if index < 3 else 1.0)))
         curve.append(
-            CurvePoint(step, tokens, tokens * flops, tokens / rate, loss, loss / math.log(2) / 1.1)
+            CurvePoint(
+                step,
+                tokens,
+                tokens * flops,
+                tokens / rate,
+                loss,
+                {"bits_per_byte": loss / math.log(2) / 1.1},
+            )
         )
     last = curve[-1]
     return Trained(
@@ -193,7 +200,7 @@ def _trained(model: str, index: int) -> Trained:
         curve=curve,
         loss_at_equal_tokens=last.loss,
         loss_at_equal_seconds=curve[-2].loss - 0.01 * rate / 12_050,
-        bits_per_byte=last.bits_per_byte,
+        bits_per_byte=last.scores["bits_per_byte"],
         prompt="def parse(",
         sample="def parse(self, text):\n    if not text:\n        return self.parse(text)\n    "
         + (ATTACK if index == 0 else "for name in self.names:\n        yield name, text\n"),

@@ -4,16 +4,10 @@ import numpy as np
 import pytest
 
 from phalanx.comparison.contenders import contenders
-from phalanx.comparison.contest import (
-    BATCH,
-    LENGTH,
-    Contest,
-    Course,
-    Speed,
-    make_plan,
-    run_contest,
-    selection,
-)
+from phalanx.comparison.contest import Contest, run_contest
+from phalanx.comparison.course import rate_of
+from phalanx.comparison.language_course import BATCH, LENGTH, LanguageCourse, selection
+from phalanx.comparison.plan import Plan, Speed, make_plan
 from phalanx.comparison.work import count_work
 from phalanx.data.batches import LanguageWindows
 from phalanx.data.tokenizers import train_tokenizer
@@ -54,16 +48,15 @@ def test_equal_tokens_then_equal_seconds() -> None:
     models = contenders(("lstm", "transformer"), TOKENIZER.vocabulary, LENGTH, 12_000)
     work = {model.name: count_work(model.config) for model in models}
     ids = stream(20_000)
-    course = Course(
-        LanguageWindows(ids, LENGTH, 0), selection(TOKENIZER, ids[:4_000], 2_000), 0, "cpu"
-    )
+    text = selection(TOKENIZER, ids[:4_000], 2_000)
+    course = LanguageCourse(LanguageWindows(ids, LENGTH, 0), text, work, 0, "cpu")
     contest, titles = Contest(), []
 
     def announce(title: str, trainer: object) -> nullcontext[Silent]:
         titles.append(title)
         return nullcontext(Silent())
 
-    run_contest(models, work, course, 5.0, contest, announce, lambda: 60.0)
+    run_contest(models, course, 5.0, contest, announce, lambda: 60.0)
     assert {ran.tokens for ran in contest.equal_tokens.values()} == {contest.tokens}
     assert contest.tokens % (BATCH * LENGTH) == 0
     assert contest.seconds == max(ran.seconds for ran in contest.equal_tokens.values())
@@ -76,9 +69,26 @@ def test_equal_tokens_then_equal_seconds() -> None:
         assert ran.speed.low <= ran.speed.median <= ran.speed.high
 
 
+def planned(speeds: list[Speed], seconds: float) -> Plan | None:
+    return make_plan(speeds, seconds, BATCH * LENGTH)
+
+
+def test_the_speed_of_a_run_comes_from_pieces_of_as_many_steps() -> None:
+    # 100 tokens a second at first (left out), then steps of 30 and 60 tokens at 1000 a second.
+    read, tokens, seconds = [(100, 1.0), (200, 2.0)], 200, 2.0
+    for step in range(12):
+        more = 30 if step % 2 else 60
+        tokens, seconds = tokens + more, seconds + more / 1000
+        read.append((tokens, seconds))
+    found = rate_of(read)
+    assert found.repeats == 8
+    for value in (found.low, found.median, found.high):
+        assert value == pytest.approx(1000.0)
+
+
 def test_a_plan_fills_the_time_with_both_runs_of_every_model() -> None:
     speeds = [Speed(40e-6, 0.5, 0.1), Speed(80e-6, 0.5, 0.1)]
-    plan = make_plan(speeds, 100.0)
+    plan = planned(speeds, 100.0)
     assert plan is not None
     assert plan.again
     # The slowest once, the other half as long for equal tokens, and once more as long.
@@ -88,7 +98,7 @@ def test_a_plan_fills_the_time_with_both_runs_of_every_model() -> None:
 
 def test_a_plan_gives_up_curves_first_then_equal_seconds_then_all() -> None:
     speeds = [Speed(40e-6, 0.5, 0.1), Speed(80e-6, 0.5, 0.1)]
-    plans = [make_plan(speeds, seconds) for seconds in (30.0, 6.0, 4.0, 1.0)]
+    plans = [planned(speeds, seconds) for seconds in (30.0, 6.0, 4.0, 1.0)]
     assert plans[3] is None
     found = [(plan.points > 1, plan.again) for plan in plans[:3] if plan is not None]
     assert found == [(True, True), (False, True), (False, False)]
@@ -98,12 +108,13 @@ def test_what_does_not_fit_is_said() -> None:
     models = contenders(("lstm",), TOKENIZER.vocabulary, LENGTH, 12_000)
     work = {model.name: count_work(model.config) for model in models}
     ids = stream(5_000)
-    course = Course(LanguageWindows(ids, LENGTH, 0), selection(TOKENIZER, ids, 500), 0, "cpu")
+    text = selection(TOKENIZER, ids, 500)
+    course = LanguageCourse(LanguageWindows(ids, LENGTH, 0), text, work, 0, "cpu")
     contest = Contest()
 
     def announce(title: str, trainer: object) -> nullcontext[Silent]:
         return nullcontext(Silent())
 
-    run_contest(models, work, course, 0.01, contest, announce, lambda: 0.0)
+    run_contest(models, course, 0.01, contest, announce, lambda: 0.0)
     assert contest.equal_tokens == {}
     assert "not measured" in contest.notes[0]

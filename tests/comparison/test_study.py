@@ -11,10 +11,11 @@ import pytest
 import phalanx
 from phalanx.comparison import budget
 from phalanx.comparison import study as module
+from phalanx.comparison.listener import Listener
 from phalanx.comparison.record import Request
 from phalanx.comparison.report.page import render_json, render_page
 from phalanx.comparison.results import Study
-from phalanx.comparison.study import Comparison, Listener
+from phalanx.comparison.study import Comparison
 from phalanx.errors import UsageError
 
 TEXT = "def add(a, b):\n    # adds\n    return a + b\n\n\nclass Sum:\n    total = 0.5\n" * 300

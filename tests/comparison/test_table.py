@@ -10,11 +10,8 @@ from rich.cells import cell_len
 from rich.console import Console
 from sample_study import MODELS, sample_study
 
-from phalanx.comparison.report.table import (
-    print_samples,
-    print_structure,
-    print_tables,
-)
+from phalanx.comparison.report.five_rows import print_structure
+from phalanx.comparison.report.table import print_samples, print_tables
 from phalanx.comparison.results import Verdict
 from phalanx.errors import UsageError
 from phalanx.pages.console import make_console

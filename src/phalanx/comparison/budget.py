@@ -9,7 +9,7 @@ out, and the report says why.
 import math
 import re
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from phalanx.errors import UsageError
@@ -43,6 +43,10 @@ PARTS = (
     Part("training", 58, least=1.0),
     Part("closing", 1, least=0.0, most=20.0),  # gradients of trained models, samples
 )
+TASK_PARTS = (
+    Part("inference", 18, least=2.0, most=90.0),
+    Part("training", 82, least=1.0),
+)
 REPORT = 1.5  # seconds kept for writing the report, and 1 % of the budget for what is not foreseen
 
 
@@ -53,6 +57,7 @@ class Budget:
         seconds: in all.
         started: reading of ``clock`` at the start.
         clock: seconds; another one for tests.
+        parts: what it is shared out to, in order; None: PARTS.
     """
 
     def __init__(
@@ -60,8 +65,10 @@ class Budget:
         seconds: float,
         started: float | None = None,
         clock: Callable[[], float] = time.perf_counter,
+        parts: Sequence[Part] | None = None,
     ) -> None:
         self.seconds = seconds
+        self.parts = PARTS if parts is None else tuple(parts)
         self._clock = clock
         self._started = clock() if started is None else started
 
@@ -77,15 +84,15 @@ class Budget:
 
     def share(self, name: str) -> float | None:
         """Seconds for a part that starts now; None where they would be too few to be of use."""
-        names = [part.name for part in PARTS]
-        coming = PARTS[names.index(name) :]
+        names = [part.name for part in self.parts]
+        coming = self.parts[names.index(name) :]
         part, total = coming[0], sum(p.weight for p in coming)
         seconds = min(self.left * part.weight / total, part.most)
         return None if seconds < part.least or seconds <= 0 else seconds
 
     def why_left_out(self, name: str) -> str:
         """The sentence that the report shows for a part without a share."""
-        least = next(part.least for part in PARTS if part.name == name)
+        least = next(part.least for part in self.parts if part.name == name)
         return (
             f"The budget of {self.seconds:g} s leaves no time for it "
             f"(at least {least:g} s would be needed)."

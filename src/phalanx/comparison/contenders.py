@@ -1,19 +1,48 @@
 """Who takes part in a comparison: presets by name, configuration files, run directories."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any, Literal
 
-from phalanx.config import ModelConfig, RunConfig, parse, read_yaml
+from phalanx.config import ModelConfig, RunConfig, both_ways, parse, read_yaml
 from phalanx.errors import UsageError, did_you_mean
 from phalanx.models import PRESETS, preset
 from phalanx.models.presets import count
-from phalanx.runs import find_model
-from phalanx.training.model_directory import read_description
+from phalanx.training.model_directory import find_model, read_description
 
 TOLERANCE = 0.02  # of parameters outside the tables, between any two presets
 _REACH = 0.1  # how far from the size that was asked for they may meet
-_RUN_SECTIONS = ("preset", "size", "data", "train", "seed", "device", "model")
+_RUN_SECTIONS = ("task", "preset", "size", "data", "train", "seed", "device", "model")
+_ONE_SIZE = ("gpt2", "bert-base")  # presets that are one model each
+
+
+@dataclass(frozen=True)
+class Form:
+    """What every model of a comparison has to be.
+
+    Args:
+        kind: what the task needs.
+        fields: of ModelConfig that the task decides, such as ``outputs`` and ``pooling``.
+    """
+
+    kind: Literal["decoder", "encoder"] = "decoder"
+    fields: Mapping[str, Any] = field(default_factory=dict)
+
+    def of(self, values: Mapping[str, Any]) -> dict[str, Any]:
+        """The fields of a model in this form.
+
+        A decoder becomes the encoder of the same layers, which then read both ways; mixers of an
+        encoder stay as they are.
+        """
+        given = dict(values)
+        if self.kind == "encoder" and given.get("kind") == "decoder":
+            given["mixers"] = tuple(both_ways(str(name)) for name in given.get("mixers", ()))
+            del given["kind"]
+        return {"kind": self.kind, **given, **self.fields}
+
+
+LANGUAGE = Form()
 
 
 @dataclass(frozen=True)
@@ -37,7 +66,7 @@ class Contender:
     @property
     def scaled(self) -> bool:
         """Whether it was built at the size that was asked for."""
-        return self.origin == "preset" and self.preset != "gpt2"
+        return self.origin == "preset" and self.preset not in _ONE_SIZE
 
     @property
     def mixers(self) -> tuple[str, ...]:
@@ -50,7 +79,7 @@ class Contender:
 
 
 def contenders(
-    names: Sequence[str], vocabulary: int, context: int, size: int
+    names: Sequence[str], vocabulary: int, context: int, size: int, form: Form = LANGUAGE
 ) -> tuple[Contender, ...]:
     """The models that were named.
 
@@ -63,17 +92,19 @@ def contenders(
         vocabulary: tokens of the tokenizer that all share.
         context: positions that a preset is built for, and any other model at least.
         size: parameters of a preset outside its tables.
+        form: what the task needs each model to be.
 
     Raises:
-        UsageError: no such preset or file, no decoder, or a size that a preset cannot have.
+        UsageError: no such preset or file, a model of another kind, or a size that a preset cannot
+            have.
     """
     check_names(names)
-    found = _at(names, vocabulary, context, size)
+    found = _at(names, vocabulary, context, size, form)
     scaled = [contender for contender in found if contender.scaled]
     if len(scaled) > 1 and mismatch(scaled) > TOLERANCE:
         # Whole widths are coarse steps at small sizes: meet at a size that one of them has.
         near = sorted({contender.parameters[1] for contender in scaled})
-        tried = [_at(names, vocabulary, context, other) for other in near]
+        tried = [_at(names, vocabulary, context, other, form) for other in near]
         found = min(tried, key=lambda group: mismatch([c for c in group if c.scaled]))
         scaled = [contender for contender in found if contender.scaled]
         if mismatch(scaled) > TOLERANCE:
@@ -92,21 +123,24 @@ def contenders(
     return found
 
 
-def _at(names: Sequence[str], vocabulary: int, context: int, size: int) -> tuple[Contender, ...]:
+def _at(
+    names: Sequence[str], vocabulary: int, context: int, size: int, form: Form
+) -> tuple[Contender, ...]:
     found: list[Contender] = []
     for given in names:
         try:
-            label, origin, base, config = _resolve(given, vocabulary, context, size)
+            label, origin, base, config = _resolve(given, vocabulary, context, size, form)
             # All are trained on windows of that length, whatever a file or a run was made for.
             config = config.model_copy(update={"context": max(context, config.context)})
             parameters = count(config)
         except UsageError as error:  # of several models, which one
             named = given in PRESETS or str(error).startswith(given)
             raise error if named else UsageError(f"{given}: {error}") from None
-        if config.kind != "decoder":
+        if config.kind != form.kind:
+            what = "as a language model" if form.kind == "decoder" else "on a task of labels"
             raise UsageError(
-                f"{given}: a model of kind {config.kind!r} cannot be compared as a language model. "
-                "Expected a decoder."
+                f"{given}: a model of kind {config.kind!r} cannot be compared {what}. "
+                f"Expected {'a decoder' if form.kind == 'decoder' else 'an encoder'}."
             )
         taken = {contender.name for contender in found}
         name, number = label, 2
@@ -142,29 +176,29 @@ def mismatch(found: Sequence[Contender]) -> float:
 
 
 def _resolve(
-    given: str, vocabulary: int, context: int, size: int
+    given: str, vocabulary: int, context: int, size: int, form: Form
 ) -> tuple[str, str, str, ModelConfig]:
     path = Path(given).expanduser()
     if given in PRESETS:
-        wanted = None if given == "gpt2" else size
-        config = preset(given, vocabulary, context, wanted)
+        wanted = None if given in _ONE_SIZE else size
+        config = preset(given, vocabulary, context, wanted, **form.of({}))
         return given, "preset", given, config
     if path.is_dir():
-        described = read_description(find_model(path))
+        described = read_description(find_model(path)).model
         own = {"vocabulary": vocabulary, "outputs": None}
-        config = described.model.model_copy(update=own)
-        return path.resolve().name, "run", "", config
-    config, base = _from_file(path, vocabulary, context)
+        values = form.of(described.model_dump() | own)
+        return path.resolve().name, "run", "", parse(ModelConfig, values, str(path))
+    config, base = _from_file(path, vocabulary, context, form)
     return path.stem, "file", base, config
 
 
-def _from_file(path: Path, vocabulary: int, context: int) -> tuple[ModelConfig, str]:
+def _from_file(path: Path, vocabulary: int, context: int, form: Form) -> tuple[ModelConfig, str]:
     values = read_yaml(path)
     shared = {"vocabulary": vocabulary}
     if not values or any(key in values for key in _RUN_SECTIONS):
         run = parse(RunConfig, values, str(path))
         changes = {k: v for k, v in run.model.items() if k not in ("vocabulary", "context")}
         context = run.model.get("context", context)
-        config = preset(run.preset, vocabulary, context, run.size, **changes)
+        config = preset(run.preset, vocabulary, context, run.size, **form.of(changes))
         return config, run.preset
-    return parse(ModelConfig, {"context": context} | values | shared, str(path)), ""
+    return parse(ModelConfig, form.of({"context": context} | values | shared), str(path)), ""

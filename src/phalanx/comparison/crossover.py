@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from itertools import permutations
 
-from phalanx.comparison.machine import LENGTH
+from phalanx.comparison.speed_kept import LENGTH
 
 _FASTER = 1.1
 _MOST = 1e5  # times this machine: beyond that a prediction says nothing

@@ -11,8 +11,9 @@ from phalanx.comparison import rules
 from phalanx.comparison.clocks import Figure, figure, ratios, within
 from phalanx.comparison.contenders import Contender
 from phalanx.comparison.growing import LENGTH, Grown, grown
-from phalanx.comparison.machine import PRODUCT, sentence, square_product
+from phalanx.comparison.machine import PRODUCT, square_product
 from phalanx.comparison.results import SizePoint, Verdict
+from phalanx.comparison.speed_kept import sentence
 from phalanx.comparison.subjects import Subject, resized
 from phalanx.comparison.work import ids, train_call
 from phalanx.models import Decoder, build

@@ -23,12 +23,12 @@ from phalanx.comparison.rules import (
     Rule,
     not_measured,
 )
+from phalanx.comparison.speed_kept import LENGTH, ROWS, PassOf, judge, long_over_short, speed_kept
 from phalanx.comparison.work import Work, forward_call, ids, mixers_call, train_call
 from phalanx.models import Decoder, build
 from phalanx.profiling.machine.timing import Interleaved
 from phalanx.profiling.span import WorkLaw
 
-LENGTH, ROWS = 256, 16  # one row of 256 positions against 16 rows of 16
 TOKENS = 64  # generated, against a pass over as many
 TRAINING_SHAPE = (16, 64)
 OTHER_SHAPES = ((1, 64), (1, 256), (16, 256))  # rows x positions
@@ -149,28 +149,17 @@ class _Bench:
         self,
         cell: tuple[str, str],
         rule: Rule,
-        call: Callable[[str, int, int], Callable[[], object]],
+        call: PassOf,
         part: str,
         share: float,
         what: str,
     ) -> Interleaved | None:
-        candidates = {}
-        for name in self.names:
-            candidates[f"{name} long"] = call(name, 1, LENGTH)
-            candidates[f"{name} short"] = call(name, ROWS, LENGTH // ROWS)
-        times = within(candidates, share * self.seconds, self.device, repeats=self.repeats)
-        for name in self.names:
-            if times is None:
-                self.cells[name][cell] = rule.judge(None, how=self.why_not)
-                continue
-            law: WorkLaw = getattr(self.work[name], part)
-            correction = _long_over_short(law)
-            kept = figure([correction / r for r in ratios(times, f"{name} long", f"{name} short")])
-            how = (
-                f"{what}: FLOP/s of 1 row of {LENGTH} positions over FLOP/s of {ROWS} rows of "
-                f"{LENGTH // ROWS}, pair by pair in {kept.repeats} turns."
-            )
-            self.cells[name][cell] = _judge(rule, kept, how, times)
+        laws: dict[str, WorkLaw] = {name: getattr(self.work[name], part) for name in self.names}
+        verdicts, times = speed_kept(
+            laws, call, rule, share * self.seconds, self.device, self.repeats, what, self.why_not
+        )
+        for name, verdict in verdicts.items():
+            self.cells[name][cell] = verdict
         return times
 
     def _token_cost(self, share: float) -> None:
@@ -191,7 +180,7 @@ class _Bench:
                 f"({1000 * position:.3g} ms) of one pass over {TOKENS} tokens, one row, pair by "
                 f"pair in {cost.repeats} turns."
             )
-            self.cells[name][_TOKENS] = _judge(TOKEN_COST, cost, how, times)
+            self.cells[name][_TOKENS] = judge(TOKEN_COST, cost, how, times)
 
     def _share_of_peak(
         self, share: float
@@ -220,7 +209,7 @@ class _Bench:
                     f"{_shape(s)} {shares[name][_shape(s)]:.3g}" for s in OTHER_SHAPES
                 )
                 how = f"{how} At {listed}."
-            self.cells[name][_HARDWARE] = _judge(PEAK_SHARE, found, how, times)
+            self.cells[name][_HARDWARE] = judge(PEAK_SHARE, found, how, times)
         steps = {name: times.timings[_at(name, TRAINING_SHAPE)].median for name in self.names}
         return shares, steps, best
 
@@ -243,7 +232,7 @@ class _Bench:
         # One row waits LENGTH times, a short row LENGTH / ROWS times; the work is the same but for
         # what the trace says. Two times, two unknowns.
         long = times.timings[f"{name} long"].median
-        short = times.timings[f"{name} short"].median * _long_over_short(self.work[name].train)
+        short = times.timings[f"{name} short"].median * long_over_short(self.work[name].train)
         waits = max(0.0, (long - short) * ROWS / (ROWS - 1))
         return waits, max(0.0, long - waits)
 
@@ -271,23 +260,8 @@ def _at(name: str, shape: tuple[int, int]) -> str:
     return f"{name} {_shape(shape)}"
 
 
-def _long_over_short(law: WorkLaw) -> float:
-    return float(law.at(LENGTH)) / (ROWS * float(law.at(LENGTH // ROWS)))
-
-
 def square_product(device: str) -> Callable[[], object]:
     """The product whose FLOP/s count as this machine's peak."""
     a = torch.randn(_PEAK_SIZE, _PEAK_SIZE, device=device)
     out = torch.empty_like(a)
     return lambda: torch.mm(a, a, out=out)
-
-
-def _judge(rule: Rule, found: Figure, how: str, times: Interleaved) -> Verdict:
-    return rule.judge(
-        found.median, found.low, found.high, how, open_because=sentence(times.inconclusive)
-    )
-
-
-def sentence(reason: str | None) -> str:
-    """A reason as a sentence; "" where there is none."""
-    return "" if reason is None else f"{reason[0].upper()}{reason[1:]}."

@@ -3,9 +3,7 @@
 from collections.abc import Callable
 
 import torch
-from torch import Tensor
-
-from phalanx.models import Decoder
+from torch import Tensor, nn
 
 HOW = (
     "weights, gradients, optimizer states and what the backward pass keeps, counted tensor by "
@@ -15,7 +13,7 @@ HOW_CUDA = "greatest memory that torch allocated on the GPU during training"
 
 
 def peak_memory(
-    model: Decoder, step: Callable[[], object], optimizers: list[torch.optim.Optimizer]
+    model: nn.Module, step: Callable[[], object], optimizers: list[torch.optim.Optimizer]
 ) -> int:
     """Bytes at the end of a forward pass, when most is held.
 

@@ -12,8 +12,10 @@ from phalanx.comparison.recall import Recalled
 from phalanx.comparison.results import Level, ScalingPoint, Tagger
 from phalanx.comparison.structure import Structure
 from phalanx.comparison.work import Work
+from phalanx.config import LARGEST_SEED
 from phalanx.data.sources import Corpus
 from phalanx.data.tokenizers import Tokenizer
+from phalanx.errors import UsageError
 from phalanx.tasks.language_modelling import Text
 
 DEFAULT_SIZE = 400_000
@@ -49,6 +51,18 @@ class Request:
     only_structure: bool = False
     language: str = "en"
     command: str = ""
+
+
+def check_numbers(repeats: int, seed: int) -> None:
+    """Refuse too few repeats, and a seed that cannot be counted on from.
+
+    Raises:
+        UsageError: one of them is out of range.
+    """
+    if repeats < 3:
+        raise UsageError(f"repeats {repeats}: expected at least 3, to show a spread.")
+    if not 0 <= seed <= LARGEST_SEED:
+        raise UsageError(f"seed {seed}: expected 0 to {LARGEST_SEED}.")
 
 
 @dataclass(frozen=True)

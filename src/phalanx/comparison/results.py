@@ -97,8 +97,8 @@ class CurvePoint:
     tokens: int
     flops: float
     seconds: float  # wall-clock of training alone, validation excluded
-    loss: float  # nats per token
-    bits_per_byte: float
+    loss: float  # nats per answer
+    scores: dict[str, float]  # others, by name
 
 
 @dataclass(frozen=True)

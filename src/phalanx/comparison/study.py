@@ -7,11 +7,9 @@ something to show.
 
 import time
 from collections.abc import Callable, Sequence
-from contextlib import AbstractContextManager, nullcontext
 
 from torch import Tensor
 
-from phalanx.comparison import contest as training
 from phalanx.comparison import gradients
 from phalanx.comparison.budget import Budget, parse_seconds
 from phalanx.comparison.contenders import (
@@ -21,14 +19,23 @@ from phalanx.comparison.contenders import (
     contenders,
     mismatch,
 )
-from phalanx.comparison.contest import Course, Shown, run_contest, selection
+from phalanx.comparison.contest import run_contest
 from phalanx.comparison.contract import describe_optimizer
 from phalanx.comparison.efficiency import measure_sizes
+from phalanx.comparison.language_course import LENGTH, LanguageCourse, selection
 from phalanx.comparison.levels import ablations, measure_levels
+from phalanx.comparison.listener import Listener
 from phalanx.comparison.machine import measure_machine
 from phalanx.comparison.recall import train_recall
-from phalanx.comparison.record import DEFAULT_BUDGET, DEFAULT_SIZE, Found, Request, Setting
-from phalanx.comparison.results import Row, Study
+from phalanx.comparison.record import (
+    DEFAULT_BUDGET,
+    DEFAULT_SIZE,
+    Found,
+    Request,
+    Setting,
+    check_numbers,
+)
+from phalanx.comparison.results import Study
 from phalanx.comparison.scaling import scaling
 from phalanx.comparison.structure import examine, structure_rows
 from phalanx.comparison.subjects import Subject
@@ -36,41 +43,20 @@ from phalanx.comparison.summary import PROMPT, summarize
 from phalanx.comparison.tagging import measure_tagging
 from phalanx.comparison.tuning import rates_of
 from phalanx.comparison.work import count_work
-from phalanx.config import LARGEST_SEED
 from phalanx.data.batches import LanguageWindows
 from phalanx.data.sources import load_corpus
 from phalanx.data.tokenizers import train_tokenizer
-from phalanx.errors import PhalanxError, UsageError
+from phalanx.errors import PhalanxError
 from phalanx.inference.sampling import Sampler
 from phalanx.inference.text import generate_text
 from phalanx.models import Decoder, build
 from phalanx.profiling.machine import hardware
 from phalanx.training.precision import choose_device
-from phalanx.training.trainer import Trainer
 
-CONTEXT = training.LENGTH  # positions that presets are built for, and trained on
+CONTEXT = LENGTH  # positions that presets are built for, and trained on
 _VALIDATION = (8_192, 262_144)  # tokens, least and most
 _VALIDATION_PER_SECOND = 150  # tokens for each second of budget
 _SAMPLER = Sampler(temperature=0.8)
-
-
-class Listener:
-    """Told of what happens; every method may be left as it is."""
-
-    def say(self, text: str) -> None:
-        """One line on what comes next, or on what was found."""
-
-    def structure(self, rows: Sequence[Row], models: Sequence[str]) -> None:
-        """The structure verdicts are known."""
-
-    def run(self, title: str, trainer: Trainer) -> AbstractContextManager[Shown]:
-        """A training run begins; its events go to what this returns."""
-        return nullcontext(_Silent())
-
-
-class _Silent:
-    def show(self, event: object) -> None:
-        """Show nothing."""
 
 
 class Comparison:
@@ -89,10 +75,7 @@ class Comparison:
     def __init__(
         self, request: Request, listener: Listener | None = None, started: float | None = None
     ) -> None:
-        if request.repeats < 3:
-            raise UsageError(f"repeats {request.repeats}: expected at least 3, to show a spread.")
-        if not 0 <= request.seed <= LARGEST_SEED:
-            raise UsageError(f"seed {request.seed}: expected 0 to {LARGEST_SEED}.")
+        check_numbers(request.repeats, request.seed)
         self.request = request
         self.listener = listener or Listener()
         self.budget = Budget(request.budget, started)
@@ -103,7 +86,7 @@ class Comparison:
         tokenizer = train_tokenizer(request.tokenizer, texts)
         models = contenders(request.models, tokenizer.vocabulary, CONTEXT, request.size)
         train_ids = tokenizer.encode_documents(texts)
-        self._windows = LanguageWindows(train_ids, training.LENGTH, request.seed)
+        self._windows = LanguageWindows(train_ids, LENGTH, request.seed)
         validation_ids = tokenizer.encode_documents(corpus.validation.texts())
         least, most = _VALIDATION
         wanted = min(max(int(_VALIDATION_PER_SECOND * request.budget), least), most)
@@ -182,7 +165,7 @@ class Comparison:
             if not rates_of(contender.preset).trials:
                 self._note(
                     f"{contender.name}: no sweep of its own; trained with "
-                    f"{describe_optimizer(contender)}."
+                    f"{describe_optimizer(rates_of(contender.preset))}."
                 )
 
     def _structure(self) -> None:
@@ -292,16 +275,16 @@ class Comparison:
         seconds = self._share("training")
         if seconds is None:
             return
-        course = Course(
+        course = LanguageCourse(
             self._windows,
             self.setting.text,
+            self.found.work,
             self.request.seed,
             self.device,
         )
         keep = self.budget.left - seconds  # for what comes after
         run_contest(
             self.models,
-            self.found.work,
             course,
             seconds,
             self.found.contest,

@@ -40,10 +40,17 @@ class Subject:
         """The model of a configuration."""
         return cls(
             name,
-            lambda: build(config),
-            lambda: build(narrow(config)),
-            lambda size: build(resized(config, size)),
+            lambda: sequence_model(config),
+            lambda: sequence_model(narrow(config)),
+            lambda size: sequence_model(resized(config, size)),
         )
+
+
+def sequence_model(config: ModelConfig) -> SequenceModel:
+    """The decoder or encoder of a configuration."""
+    model = build(config)
+    assert isinstance(model, SequenceModel)  # contenders are of no other kind
+    return model
 
 
 def narrow(config: ModelConfig) -> ModelConfig:

@@ -1,14 +1,15 @@
 """From what a comparison has found to a study: plain data, complete or not."""
 
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
 
-from phalanx.comparison import contest as training
 from phalanx.comparison import recall
 from phalanx.comparison.claims import claims
 from phalanx.comparison.clocks import figure
 from phalanx.comparison.contract import contract, describe_optimizer, schedules
 from phalanx.comparison.crossover import disagreements, predict
+from phalanx.comparison.language_course import LENGTH
 from phalanx.comparison.record import Found, Setting
 from phalanx.comparison.results import FORMAT, DistancePoint, Study, Trained, Verdict
 from phalanx.comparison.rules import no_efficiency, not_measured
@@ -16,6 +17,7 @@ from phalanx.comparison.structure import structure_rows
 from phalanx.comparison.tuning import rates_of
 
 PROMPT = "def "
+_VERSIONS = ("python", "torch", "phalanx")
 LONG_RANGE = ("long_range_dependency", "")
 _WAITING_CELLS = (
     ("core_dependency", ""),
@@ -136,12 +138,12 @@ def _trained(setting: Setting, found: Found) -> list[Trained]:
                 learning_rate=(
                     rates.muon_learning_rate if rates.optimizer == "muon" else rates.learning_rate
                 ),
-                optimizer=describe_optimizer(contender),
+                optimizer=describe_optimizer(rates),
                 tuning_trials=rates.trials,
                 steps=ran.steps,
                 tokens=ran.tokens,
                 seconds=ran.seconds,
-                flops_per_token=float(work.train.at(training.LENGTH)) / training.LENGTH,
+                flops_per_token=float(work.train.at(LENGTH)) / LENGTH,
                 tokens_per_second=ran.speed.median,
                 tokens_per_second_low=ran.speed.low,
                 tokens_per_second_high=ran.speed.high,
@@ -149,7 +151,7 @@ def _trained(setting: Setting, found: Found) -> list[Trained]:
                 curve=ran.curve,
                 loss_at_equal_tokens=ran.last.loss,
                 loss_at_equal_seconds=None if timed is None else timed.last.loss,
-                bits_per_byte=ran.last.bits_per_byte,
+                bits_per_byte=ran.last.scores["bits_per_byte"],
                 prompt=PROMPT,
                 sample=found.samples.get(contender.name, PROMPT),
             )
@@ -194,12 +196,22 @@ def _corpus_facts(setting: Setting) -> dict[str, Any]:
         "tokenizer": f"{setting.tokenizer.kind}, vocabulary {setting.tokenizer.vocabulary}",
         "validation": (
             f"{text.positions:,} of {setting.validation_side:,} tokens of the validation side "
-            f"(split {setting.corpus.split}): whole windows of {training.LENGTH}, evenly spread"
+            f"(split {setting.corpus.split}): whole windows of {LENGTH}, evenly spread"
         ),
     }
 
 
 def _machine_facts(setting: Setting, found: Found) -> dict[str, Any]:
-    facts = dict(setting.facts)
-    versions = {name: facts.pop(name) for name in ("python", "torch", "phalanx")}
-    return {"device": setting.device, **facts, **found.peaks, "versions": versions}
+    return {**machine_facts(setting.facts, setting.device), **found.peaks}
+
+
+def machine_facts(facts: Mapping[str, Any], device: str) -> dict[str, Any]:
+    """The machine, the device in use first and the versions together.
+
+    Args:
+        facts: ``hardware.facts()``.
+        device: in use.
+    """
+    versions = {name: facts[name] for name in _VERSIONS}
+    others = {name: fact for name, fact in facts.items() if name not in _VERSIONS}
+    return {"device": device, **others, "versions": versions}

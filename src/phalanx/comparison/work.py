@@ -4,9 +4,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
+from torch.nn import functional as F  # noqa: N812  # torch's own customary name
 
 from phalanx.config import ModelConfig
-from phalanx.models import Decoder, build, count
+from phalanx.models import Decoder, SequenceModel, build, count
 from phalanx.profiling.span import WorkLaw, trace_lengths
 from phalanx.rows import Rows
 from phalanx.tasks.language_modelling import Batch, loss
@@ -45,7 +46,7 @@ def count_work(config: ModelConfig) -> Work:
     device = "meta" if count(config)[0] > _LARGE else "cpu"
     with torch.device(device):
         model = build(config.model_copy(update={"dropout": 0.0}))
-    assert isinstance(model, Decoder)
+    assert isinstance(model, SequenceModel)
 
     def law(call: Callable[[int], Callable[[], object]]) -> WorkLaw:
         traces = trace_lengths(call, LENGTHS)
@@ -58,7 +59,7 @@ def count_work(config: ModelConfig) -> Work:
     )
 
 
-def ids(model: Decoder, batch: int, length: int, device: str) -> torch.Tensor:
+def ids(model: SequenceModel, batch: int, length: int, device: str) -> torch.Tensor:
     """Random tokens (B, T), the same for every model of one vocabulary."""
     if device == "meta":
         return torch.zeros(batch, length, dtype=torch.int64, device="meta")
@@ -67,7 +68,7 @@ def ids(model: Decoder, batch: int, length: int, device: str) -> torch.Tensor:
     return drawn.reshape(batch, length).to(device)
 
 
-def mixers_call(model: Decoder, batch: int, length: int, device: str) -> Callable[[], object]:
+def mixers_call(model: SequenceModel, batch: int, length: int, device: str) -> Callable[[], object]:
     """All mixers of a model on inputs of their own, one after another, without gradients."""
     mixers = [block.mixer for block in model.blocks]
     x_BTD = torch.zeros(batch, length, model.config.width, device=device)
@@ -82,7 +83,7 @@ def mixers_call(model: Decoder, batch: int, length: int, device: str) -> Callabl
     return call
 
 
-def forward_call(model: Decoder, ids_BT: torch.Tensor) -> Callable[[], object]:
+def forward_call(model: SequenceModel, ids_BT: torch.Tensor) -> Callable[[], object]:
     """One pass with scores at every position, without gradients."""
 
     def call() -> object:
@@ -92,13 +93,22 @@ def forward_call(model: Decoder, ids_BT: torch.Tensor) -> Callable[[], object]:
     return call
 
 
-def train_call(model: Decoder, ids_BT: torch.Tensor) -> Callable[[], object]:
-    """Forward, loss and backward under teacher forcing."""
+def train_call(model: SequenceModel, ids_BT: torch.Tensor) -> Callable[[], object]:
+    """Forward, loss and backward: under teacher forcing, or of an encoder's labels."""
     batch = Batch(ids_BT, ids_BT.roll(-1, 1))
+
+    def decoder_loss() -> torch.Tensor:
+        return loss(model, batch)
+
+    def encoder_loss() -> torch.Tensor:
+        scores_NC = model(ids_BT).flatten(0, -2)
+        return F.cross_entropy(scores_NC, ids_BT.new_zeros(len(scores_NC)))
+
+    made = decoder_loss if isinstance(model, Decoder) else encoder_loss
 
     def call() -> object:
         model.zero_grad(set_to_none=True)
-        loss(model, batch).backward()
+        made().backward()
         return None
 
     return call

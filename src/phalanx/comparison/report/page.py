@@ -6,9 +6,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from markupsafe import Markup
-
 from phalanx.comparison.report.charts import charts
+from phalanx.comparison.report.hero import Sentence, Winner, sentences, winner
 from phalanx.comparison.report.language import StudyWords, catalogue
 from phalanx.comparison.report.verdicts import tone
 from phalanx.comparison.report.view import best, obtained, open_cells, row_parts
@@ -83,21 +82,6 @@ def render_page(study: Study, language: str | None = None) -> str:
 
 
 @dataclass(frozen=True)
-class _Sentence:
-    words: Markup
-    kind: str
-
-
-@dataclass(frozen=True)
-class _Winner:
-    title: str
-    model: str
-    figure: str
-    unit: str
-    next: str
-
-
-@dataclass(frozen=True)
 class _Line:
     """One basis of one row of the five: a verdict a model, its units and rules said once."""
 
@@ -115,63 +99,37 @@ def _models(study: Study) -> list[str]:
     return list(dict.fromkeys(names))
 
 
-def _headline(study: Study, models: Sequence[str], words: StudyWords) -> list[_Sentence]:
+def _headline(study: Study, models: Sequence[str], words: StudyWords) -> list[Sentence]:
     """Say in one sentence a group which models train in parallel, as the structure has it."""
     row = next((row for row in study.rows if row.key == "parallel_training"), None)
-    if row is None:
-        return []
-    groups: dict[str, list[str]] = {}
+    found = {}
     for model in models:
-        for cell in list(row.cells.get(model, {}).values())[:1]:
-            key = HEADLINES.get(cell.structure.verdict)
-            if key is not None:
-                groups.setdefault(key, []).append(model)
-    lines = []
-    for key in dict.fromkeys(HEADLINES.values()):
-        names = groups.get(key, [])
-        if names:
-            sentence = words.text(key if len(names) > 1 else f"{key}_one")
-            joined = Markup(words.join([str(_named(name, models)) for name in names]))
-            lines.append(_Sentence(Markup(sentence).format(models=joined), key[9:]))
-    return lines
+        for cell in list(row.cells.get(model, {}).values())[:1] if row else []:
+            found[model] = HEADLINES.get(cell.structure.verdict)
+    return sentences(found, list(dict.fromkeys(HEADLINES.values())), models, words)
 
 
-def _named(model: str, models: Sequence[str]) -> Markup:
-    index = models.index(model) % 8
-    return Markup('<span class="model series-{}">{}</span>').format(index, model)
-
-
-def _winners(models: Sequence[Trained], words: StudyWords) -> list[_Winner]:
-    nats = words.text("nats_per_token")
-    rate = words.text("tokens_a_second")
+def _winners(models: Sequence[Trained], words: StudyWords) -> list[Winner]:
+    nats, rate = words.text("nats_per_token"), words.text("tokens_a_second")
+    of_losses: dict[str, Callable[[Trained], float | None]] = {
+        "headline_equal_tokens": lambda m: m.loss_at_equal_tokens,
+        "headline_equal_seconds": lambda m: m.loss_at_equal_seconds,
+    }
     found = [
-        _winner("headline_equal_tokens", models, lambda m: m.loss_at_equal_tokens, nats, words),
-        _winner("headline_equal_seconds", models, lambda m: m.loss_at_equal_seconds, nats, words),
-        _winner("headline_fastest", models, lambda m: -m.tokens_per_second, rate, words),
+        winner(title, models, value, lambda v: f"{v:.3f}", nats, words)
+        for title, value in of_losses.items()
     ]
-    return [winner for winner in found if winner is not None]
-
-
-def _winner(
-    title: str,
-    models: Sequence[Trained],
-    value: Callable[[Trained], float | None],
-    unit: str,
-    words: StudyWords,
-) -> _Winner | None:
-    first = best(models, value)
-    if first is None:
-        return None
-    rest = [model for model in models if model is not first]
-    known = [(v, m.name) for m in rest if (v := value(m)) is not None and math.isfinite(v)]
-    figures = [v for v in (value(first),) if v is not None]
-
-    def shown(v: float) -> str:
-        return f"{v:.3f}" if v > 0 else many(-v)
-
-    second = min(known) if known else None
-    following = words.text("runner_up", model=second[1], figure=shown(second[0])) if second else ""
-    return _Winner(words.text(title), first.name, shown(figures[0]), unit, following)
+    found.append(
+        winner(
+            "headline_fastest",
+            models,
+            lambda m: -m.tokens_per_second,
+            lambda v: many(-v),
+            rate,
+            words,
+        )
+    )
+    return [one for one in found if one is not None]
 
 
 def _meta(study: Study, words: StudyWords) -> list[str]:

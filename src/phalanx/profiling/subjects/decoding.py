@@ -8,7 +8,7 @@ from typing import Any, Protocol
 import torch
 from torch import Tensor, nn
 
-from phalanx.models import Decoder
+from phalanx.models import Decoder, EncoderDecoder, ModelState, SteppingModel
 
 Scores = Callable[[nn.Module, Tensor], Tensor]  # (module, ids (B, T)) -> scores (B, T, V)
 
@@ -85,9 +85,9 @@ class DecoderSteps:
         self, module: nn.Module, batch: int, context: int, device: str, *, room: int = 0
     ) -> tuple[Tensor, Any]:
         """The last id of the prompt and the state after the others."""
-        assert isinstance(module, Decoder)
+        assert isinstance(module, (Decoder, EncoderDecoder))
         ids_BT = self.give(batch, context, device)
-        state = module.empty_state(batch, context + room)
+        state = self._empty(module, ids_BT, context + room)
         if device != "meta" and context > 1:
             _, after = module.hidden(ids_BT[:, :-1], state=state)
             assert after is not None
@@ -96,7 +96,7 @@ class DecoderSteps:
 
     def step(self, module: nn.Module, token: Tensor, state: Any) -> tuple[Tensor, Any]:
         """The likeliest next id."""
-        assert isinstance(module, Decoder)
+        assert isinstance(module, (Decoder, EncoderDecoder))
         scores_BV, after = module.step(token, state)
         return scores_BV.argmax(-1), after
 
@@ -104,6 +104,19 @@ class DecoderSteps:
         """As the state says."""
         held: int = state.nbytes
         return held
+
+    def _empty(self, module: SteppingModel, ids_BT: Tensor, capacity: int) -> ModelState:
+        assert isinstance(module, Decoder)
+        return module.empty_state(len(ids_BT), capacity)
+
+
+@dataclass(frozen=True)
+class TranslatorSteps(DecoderSteps):
+    """An EncoderDecoder of this library, whose source is as long as the context."""
+
+    def _empty(self, module: SteppingModel, ids_BT: Tensor, capacity: int) -> ModelState:
+        assert isinstance(module, EncoderDecoder)
+        return module.empty_state(module.encode(ids_BT), capacity)
 
 
 @dataclass(frozen=True)

@@ -10,11 +10,15 @@ from torch.nn import functional as F  # noqa: N812  # torch's own customary name
 
 from phalanx.config import ModelConfig
 from phalanx.errors import UsageError, did_you_mean
-from phalanx.models import PRESETS, Decoder, Encoder, SequenceModel, build, preset
-from phalanx.profiling.subjects.decoding import DecoderSteps, Undecodable
+from phalanx.models import PRESETS, EncoderDecoder, Model, SequenceModel, build, preset
+from phalanx.profiling.subjects.decoding import (
+    DecoderSteps,
+    Driver,
+    TranslatorSteps,
+    Undecodable,
+)
 from phalanx.profiling.subjects.subject import Inputs, Probe, Subject
-from phalanx.runs import find_model
-from phalanx.training.model_directory import read_description
+from phalanx.training.model_directory import find_model, read_description
 
 _VOCABULARY = {"gpt2": 50_257}
 _BYTES = 256  # of the other presets: a model of bytes
@@ -67,8 +71,10 @@ def model_subject(name: str, config: ModelConfig) -> Subject:
         shape = (batch, length)
         return torch.randint(config.vocabulary, shape, generator=generator).to(device)
 
+    both = config.kind == "encoder_decoder"
+
     def give(batch: int, length: int, device: str) -> Inputs:
-        return Inputs((ids(batch, length, device),))
+        return Inputs((ids(batch, length, device),) * (2 if both else 1))
 
     def make(device: str) -> nn.Module:
         if device == "meta":
@@ -76,22 +82,26 @@ def model_subject(name: str, config: ModelConfig) -> Subject:
                 return build(config)
         return build(config, seed=0).to(device)
 
-    decoder = config.kind == "decoder"
+    slots = (_SLOTS,) if "attention" in config.mixer_names else ()
+    drivers: dict[str, Driver | Undecodable] = {
+        "decoder": DecoderSteps(ids, slots),
+        "encoder": Undecodable("an encoder sees both sides of a position: it does not generate."),
+        "encoder_decoder": TranslatorSteps(ids, slots),
+    }
     return Subject(
         name=name,
-        kind=(Decoder if decoder else Encoder).__name__,
+        kind=type(make("meta")).__name__,
         make=make,
         give=give,
         loss=_loss,
-        driver=DecoderSteps(ids, (_SLOTS,) if "attention" in config.mixer_names else ())
-        if decoder
-        else Undecodable("an encoder sees both sides of a position, so it does not generate."),
+        driver=drivers[config.kind],
         probe=partial(_probe, ids),
         length=min(LENGTH, config.context),
         context=config.context,
-        causal=decoder,
+        causal=config.kind == "decoder",
         assumptions=(
             "weights are fresh: they decide no count, only gradients against distance.",
+            *(("the source and the target have the same length.",) if both else ()),
             "loss: the mean cross entropy of all positions; the scores of a large vocabulary are "
             "not made in chunks, and not twice, as the trainer does to save memory.",
         ),
@@ -99,16 +109,21 @@ def model_subject(name: str, config: ModelConfig) -> Subject:
 
 
 def _loss(module: nn.Module, given: Inputs) -> Tensor:
-    assert isinstance(module, SequenceModel)
-    (ids_BT,) = given.args
+    assert isinstance(module, Model)
+    ids_BT = given.args[-1]
     outputs = module.config.outputs
     targets_BT = ids_BT if outputs is None else ids_BT % outputs
-    return F.cross_entropy(module(ids_BT).flatten(0, 1), targets_BT.flatten())
+    scores = module(*given.args)
+    if scores.dim() == 2:  # one answer a row
+        return F.cross_entropy(scores, targets_BT[:, 0])
+    return F.cross_entropy(scores.flatten(0, 1), targets_BT.flatten())
 
 
 def _probe(ids: Callable[[int, int, str], Tensor], module: nn.Module, length: int) -> Probe | str:
-    assert isinstance(module, SequenceModel)
     module.eval()
+    if isinstance(module, EncoderDecoder):
+        return "the source reaches every position of the target: there is no one distance."
+    assert isinstance(module, SequenceModel)
 
     def hidden(x: Tensor) -> Tensor:
         return module.hidden(x)[0]

@@ -1,0 +1,1 @@
+"""Comparing models on a task that generates nothing: tagging, classification."""
