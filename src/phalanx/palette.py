@@ -20,3 +20,17 @@ STYLE: dict[Any, Any] = {
     "axes.spines.right": False,
 }
 """What matplotlib is told (``rc_context``); with it the same data give the same bytes of SVG."""
+
+# Fonts that have what the main one lacks, Chinese for one; those that the machine has are used.
+_FALLBACKS = (
+    *("Noto Sans CJK SC", "Noto Sans CJK JP", "Noto Serif CJK SC", "Source Han Sans SC"),
+    *("WenQuanYi Micro Hei", "PingFang SC", "Hiragino Sans GB", "Microsoft YaHei", "SimHei"),
+)
+
+
+def fonts() -> list[str]:
+    """The fonts of pictures that this machine has, the main one first; loads matplotlib."""
+    from matplotlib.font_manager import fontManager
+
+    there = set(fontManager.get_font_names())
+    return [str(STYLE["font.family"]), *(name for name in _FALLBACKS if name in there)]

@@ -9,7 +9,7 @@ from phalanx.data.documents import Document
 from phalanx.data.python_tags import LABELS, TaggedWindows, tagged_windows
 from phalanx.data.tokenizers import train_tokenizer
 from phalanx.models import Encoder, build, preset
-from phalanx.tasks import tagging
+from phalanx.tasks import python_tagging as tagging
 from phalanx.training.trainer import Trainer, Validation
 
 SOURCE = 'def double(x):\n    return x + 12  # twice\n\nname = "text" + str(345)\n'
