@@ -262,7 +262,8 @@ class TrainingConfig(Strict):
     with ``batch_tokens`` as many as make so many tokens, padding included. ``sequence_length`` is
     the most tokens that one may have.
     ``class_weights: balanced`` lets every class count alike. ``token_dropout`` is the share of
-    input tokens hidden in training, ``mask_fraction`` that of tokens to be guessed in masked-lm.
+    input tokens hidden in training (of words in tagging, each as a whole), ``mask_fraction`` that
+    of tokens to be guessed in masked-lm.
     ``average`` is the decay of an exponential average of the weights, which is then what is
     validated and saved. ``patience`` ends the run after so many validations without a better one.
     ``skip_nonfinite`` steps at most may be passed over because their loss is no number; with 0 the

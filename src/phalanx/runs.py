@@ -1,21 +1,33 @@
 """A trained model opened: the model, its tokenizer, and what it can do."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+import warnings
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal, TypedDict, Unpack, cast, overload
 
-from phalanx.config import ModelConfig
+import numpy as np
+from numpy.typing import NDArray
+
+from phalanx.config import DataConfig, ModelConfig, parse
 from phalanx.data.reading import EncodingErrors
 from phalanx.data.sources import read_documents
+from phalanx.data.tag_schemes import scheme_of
 from phalanx.data.tokenizers import Tokenizer
+from phalanx.data.word_splitting import words_of
 from phalanx.errors import UsageError
+from phalanx.inference.classifying import Classification, classify
+from phalanx.inference.embedding import Sentences, embed
+from phalanx.inference.filling import Filled, fill
 from phalanx.inference.generate import WhenFull
 from phalanx.inference.sampling import make_chooser
+from phalanx.inference.tagging import Tagged, tag
 from phalanx.inference.text import BATCH_SIZE, Writer
-from phalanx.models import Decoder, Encoder
+from phalanx.inference.translating import translate
+from phalanx.interop.huggingface import is_huggingface, open_huggingface
+from phalanx.models import Decoder, Encoder, EncoderDecoder, Model
 from phalanx.tasks import language_modelling
-from phalanx.training.model_directory import CONFIG, read_model
+from phalanx.training.model_directory import find_model, read_model
 from phalanx.training.precision import choose_device
 
 
@@ -34,23 +46,42 @@ class GenerateOptions(TypedDict, total=False):
     batch_size: int
 
 
+class TranslateOptions(TypedDict, total=False):
+    """The options of ``Run.translate``."""
+
+    beam: int
+    length_penalty: float
+    max_new_tokens: int | None
+    batch_size: int
+
+
 @dataclass(frozen=True)
 class Run:
     """A model that can be used.
 
     Args:
         path: the model directory.
-        task: ``language_modelling`` or ``tagging``.
+        task: one of ``phalanx.config.Task``, or ``embedding``.
         model: in evaluation mode, on its device.
         tokenizer: what it reads and writes.
-        labels: names of a tagger's outputs; empty for others.
+        labels: names of a tagger's or classifier's outputs; empty for others.
+        scheme: how a tagger's labels mark entities; None for others.
+        data: how the training files were read, settings of DataConfig.
+        begin_ids: tokens that a language model has before every text, such as <s>.
+        end_ids: tokens with which it ends a text, besides that of the tokenizer.
+        sentences: how an embedding model makes a vector of a text.
     """
 
     path: Path
     task: str
-    model: Decoder | Encoder
+    model: Model
     tokenizer: Tokenizer
     labels: tuple[str, ...] = ()
+    scheme: str | None = None
+    data: Mapping[str, str | None] = field(default_factory=dict)
+    begin_ids: tuple[int, ...] = ()
+    end_ids: tuple[int, ...] = ()
+    sentences: Sentences | None = None
 
     @property
     def config(self) -> ModelConfig:
@@ -132,12 +163,94 @@ class Run:
             max_new_tokens,
             (stop,) if isinstance(stop, str) else tuple(stop),
             when_full,
+            self.begin_ids,
+            self.end_ids,
         )
         texts: list[list[str]] = [[] for _ in prompts]
         for written in writer.write(prompts, n, batch_size=batch_size):
             texts[written.prompt].append(prompts[written.prompt] + written.text)
         each = [drawn[0] for drawn in texts] if n == 1 else texts
         return each[0] if isinstance(prompt, str) else each
+
+    @overload
+    def predict(self, inputs: str | tuple[str, str]) -> Classification | Tagged: ...
+
+    @overload
+    def predict(
+        self, inputs: list[str] | list[tuple[str, str]]
+    ) -> list[Classification] | list[Tagged]: ...
+
+    def predict(
+        self, inputs: str | tuple[str, str] | list[str] | list[tuple[str, str]]
+    ) -> Classification | Tagged | list[Classification] | list[Tagged]:
+        """The label of a text with its probability, or the entities in it; of a list, of each.
+
+        A classifier takes texts, or pairs of them where it was trained on pairs; a tagger takes
+        texts, which it divides into words (``phalanx.data.word_splitting``).
+
+        Raises:
+            UsageError: the model is no classifier and no tagger.
+            PhalanxError: the model's scores are not numbers.
+        """
+        many = inputs if isinstance(inputs, list) else [inputs]
+        if self.task == "tagging":
+            if not all(isinstance(text, str) for text in many):
+                raise UsageError("A tagger takes texts, no pairs. Give each text alone.")
+            words = [[word.text for word in words_of(str(text))] for text in many]
+            scheme = self.scheme or scheme_of(self.labels)
+            tagged = tag(self.model, self.tokenizer, self.labels, scheme, words)
+            return tagged if isinstance(inputs, list) else tagged[0]
+        self._needs("classification", "predict labels")
+        found = classify(self.model, self.tokenizer, self.labels, many)
+        return found if isinstance(inputs, list) else found[0]
+
+    @overload
+    def translate(self, texts: str, **options: Unpack[TranslateOptions]) -> str: ...
+
+    @overload
+    def translate(self, texts: list[str], **options: Unpack[TranslateOptions]) -> list[str]: ...
+
+    def translate(
+        self, texts: str | list[str], **options: Unpack[TranslateOptions]
+    ) -> str | list[str]:
+        """The best translation of a text, or of each of a list.
+
+        Args:
+            texts: what to translate.
+            options: ``beam``, ``length_penalty``, ``max_new_tokens``, ``batch_size``; see
+                ``phalanx.inference.translating``, which also gives scores and further candidates.
+
+        Raises:
+            UsageError: the model does not translate, or a number is out of its range.
+            PhalanxError: the model's scores are not numbers.
+        """
+        self._needs("translation", "translate")
+        many = [texts] if isinstance(texts, str) else texts
+        model = cast(EncoderDecoder, self.model)
+        found = [one.text for one in translate(model, self.tokenizer, many, **options)]
+        return found[0] if isinstance(texts, str) else found
+
+    def fill(self, text: str, top: int = 5) -> Filled:
+        """Guesses for each ``[MASK]`` (or ``<mask>``, ``<|mask|>``) of a text, the likeliest first.
+
+        Raises:
+            UsageError: the model was trained for something else, or the text hides nothing.
+            PhalanxError: the model's scores are not numbers.
+        """
+        self._needs("masked_lm", "guess hidden words")
+        [found] = fill(cast(Encoder, self.model), self.tokenizer, [text], top=top)
+        return found
+
+    def embed(self, texts: Sequence[str]) -> NDArray[np.float32]:
+        """A vector for each text, (N, D): the mean of its positions, or as the model's directory
+        says.
+
+        Raises:
+            UsageError: the model is no encoder.
+        """
+        if not isinstance(self.model, Encoder):
+            raise UsageError(f"{self.path}: only an encoder gives vectors of texts. Use another.")
+        return embed(self.model, self.tokenizer, texts, self.sentences)
 
     def evaluate(
         self,
@@ -158,7 +271,7 @@ class Run:
         judged = self.text(
             text, paths=paths, text_column=text_column, encoding_errors=encoding_errors
         )
-        return language_modelling.evaluate(self.model, judged)
+        return language_modelling.evaluate(cast(Decoder, self.model), judged)
 
     def text(
         self,
@@ -180,7 +293,22 @@ class Run:
         if paths is not None:
             read = read_documents(paths, text_column=text_column, encoding_errors=encoding_errors)
             texts = [document.text for document in read]
-        return language_modelling.Text.of(self.tokenizer, texts, self.config.context)
+        # The context of a model of others may hold more than a pass does.
+        length = min(self.config.context, language_modelling.PASS_POSITIONS)
+        return language_modelling.Text.of(self.tokenizer, texts, length)
+
+    def data_config(self, options: Mapping[str, str]) -> DataConfig:
+        """How files are read: as in training, but for what ``options`` say.
+
+        Raises:
+            UsageError: an option is not known, or has a value that does not fit.
+        """
+        return parse(DataConfig, {**self.data, **options}, "data")
+
+    def file(self, name: str) -> bytes | None:
+        """A file that was kept beside the model; None where there is none of that name."""
+        path = self.path / name
+        return path.read_bytes() if path.is_file() else None
 
     def _needs(self, task: str, wish: str) -> None:
         if self.task != task:
@@ -191,8 +319,8 @@ class Run:
 
 
 def load(path: str | Path, device: str = "auto") -> Run:
-    """Open a run directory (its best model, or the last where there is no best) or a model
-    directory.
+    """Open a run directory (its best model, or the last where there is no best), a model directory,
+    or one of Hugging Face.
 
     Args:
         path: the directory.
@@ -202,25 +330,29 @@ def load(path: str | Path, device: str = "auto") -> Run:
         UsageError: no such directory, or it is malformed; see ``read_model``.
     """
     directory = find_model(Path(path))
+    if is_huggingface(directory):
+        opened = open_huggingface(directory, choose_device(device))
+        for text in opened.notes:
+            warnings.warn(text, stacklevel=2)
+        return Run(
+            directory,
+            opened.task,
+            opened.model,
+            opened.tokenizer,
+            opened.labels,
+            opened.scheme,
+            begin_ids=opened.begin_ids,
+            end_ids=opened.end_ids,
+            sentences=opened.sentences,
+        )
     stored = read_model(directory, choose_device(device))
     described = stored.description
-    return Run(directory, described.task, stored.model, stored.tokenizer, described.labels or ())
-
-
-def find_model(path: Path) -> Path:
-    """The model directory that a path stands for.
-
-    Raises:
-        UsageError: there is none.
-    """
-    for candidate in (path, path / "best", path / "last"):
-        if (candidate / CONFIG).is_file():
-            return candidate
-    what = "is no directory" if not path.is_dir() else f"holds no {CONFIG}, best/ or last/"
-    for link in (path / "best", path / "last"):
-        if link.is_symlink() and not link.exists():
-            what = f"{link.name} points to {link.readlink()}, which is not there"
-    raise UsageError(
-        f"{path}: {what}. Expected a run directory or a model directory, as `phalanx train` makes "
-        "them. Check the path."
+    return Run(
+        directory,
+        described.task,
+        stored.model,
+        stored.tokenizer,
+        described.labels or (),
+        described.scheme,
+        described.data,
     )

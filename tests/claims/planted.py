@@ -207,7 +207,7 @@ class IteratedEncoder(Encoder):
     """Runs its layers once for each position of the text."""
 
     def hidden(
-        self, ids_BT: Tensor, rows: Rows | None = None, state: object = None, *, undo: int = 0
+        self, ids_BT: Tensor, rows: Rows | None = None, *_: object, **__: object
     ) -> tuple[Tensor, None]:
         rows = rows or Rows.full(*ids_BT.shape)
         x_BTD = self._embed(ids_BT, rows.positions_BT)

@@ -116,3 +116,39 @@ def test_an_interruption_prints_what_is_done_and_exits_so(
     said = capsys.readouterr()
     assert "little" in said.out
     assert "interrupted" in said.err
+
+
+TAGGER = "width: 16\nlayers: 1\nmixers: [attention]\npositions: rotary\n"
+
+
+def test_a_task_is_compared_and_written(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    model, data, output = tmp_path / "little.yaml", tmp_path / "train.conll", tmp_path / "out"
+    model.write_text(TAGGER, encoding="utf-8")
+    sentences = [f"Ann{n} B-person\nwalks O\nhome{n} O\n" for n in range(60)]
+    data.write_text("\n".join(sentences), encoding="utf-8")
+    words = ["compare", str(model), "--task", "tagging", "--corpus", str(data), "--budget", "1s"]
+    assert main([*words, "--tokenizer", "bytes", "--json", "-o", str(output)]) == 0
+    said = capsys.readouterr()
+    study = json.loads(said.out)
+    assert study == json.loads((output / "study.json").read_text(encoding="utf-8"))
+    assert study["inference"][0]["structure"]["verdict"] == "yes"
+    assert {"f1", "accuracy"} <= set(study["baselines"][0]["scores"])
+    assert "C9" in said.err
+    assert "claim C9" in (output / "report.html").read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["--task", "classification"], "without --corpus"),
+        (["--task", "translation"], "expected one of tagging, classification"),
+        (["--task", "tagging", "--picture", "a.svg"], "--picture"),
+        (["--label-column", "2"], "--task tagging or"),
+        (["--train.batch_size", "9"], "--task tagging or"),
+    ],
+)
+def test_what_a_task_lacks_is_said(
+    words: list[str], said: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["compare", "lstm", *words]) == 2
+    assert said in capsys.readouterr().err

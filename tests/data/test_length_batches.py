@@ -33,9 +33,11 @@ def test_every_sample_comes_once_in_each_epoch(lengths, batch_size, batch_tokens
             )
         positions = sum(n * int(most.sum()) for n, most in zip(sizes, longest, strict=True))
         assert batches.padding == pytest.approx(1 - lengths.sum() / positions)
-        largest = max(n * int(most.sum()) for n, most in zip(sizes, longest, strict=True))
-        rows_of_largest, *widths = batches.largest
-        assert rows_of_largest * sum(widths) == largest
+        for part in (1, 3, max(sizes)):
+            rows_of_largest, *widths = batches.largest(part)
+            assert rows_of_largest * sum(widths) == max(
+                min(part, n) * int(most.sum()) for n, most in zip(sizes, longest, strict=True)
+            )
 
 
 @given(SAMPLES, st.integers(0, 1000))

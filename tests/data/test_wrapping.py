@@ -11,6 +11,7 @@ from phalanx.data.tokenizers import Tokenizer, load_tokenizer, train_tokenizer
 from phalanx.data.tokenizers.files import bert_description
 from phalanx.data.tokenizers.library import parse
 from phalanx.data.wrapping import first_position, wrapped
+from phalanx.errors import UsageError
 
 WORDS = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "a", "b", "c", "d")
 CLS, SEP = 2, 3
@@ -64,6 +65,14 @@ def test_the_limit_cuts_the_longer_text_first(
         wanted.type_ids.count(1),
     )
     assert found.ids == wanted.ids
+
+
+def test_a_limit_below_what_stands_around_a_text_is_refused(bert: Tokenizer) -> None:
+    assert wrapped(bert, [5], limit=2).ids == [CLS, SEP]
+    with pytest.raises(UsageError, match="reads 1 tokens at a time, and 2 stand around"):
+        wrapped(bert, [5], limit=1)
+    with pytest.raises(UsageError, match="at least 4"):
+        wrapped(bert, [5], [5], limit=2)
 
 
 def _bert_library() -> tokenizers.Tokenizer:

@@ -21,12 +21,12 @@ from phalanx.config import LARGEST_FILE
 from phalanx.data.tokenizers import train_tokenizer
 from phalanx.durable import MANIFEST
 from phalanx.errors import UsageError
+from phalanx.interop.tensors import read_header, read_weights
 from phalanx.models import Decoder, build, preset
 from phalanx.training.model_directory import Description, read_model, save_model
 from phalanx.training.run import make_trainer, prepare
 from phalanx.training.run_directory import read_config
 from phalanx.training.state import TENSORS, VALUES, load_state
-from phalanx.training.tensors import read_header, read_weights
 from phalanx.training.trainer import Trainer
 
 CPU = torch.device("cpu")

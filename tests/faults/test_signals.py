@@ -156,7 +156,8 @@ def test_one_before_the_first_step_ends_the_program(tmp_path: Path) -> None:
     for number, code in CODES.items():
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr(
-                "phalanx.training.run.load_corpus", lambda *_, n=number, **__: interrupt(n)
+                "phalanx.training.preparing.language_modelling.load_corpus",
+                lambda *_, n=number, **__: interrupt(n),
             )
             assert train(text, tmp_path / "run") == code
     assert not (tmp_path / "run").exists()

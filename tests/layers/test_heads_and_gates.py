@@ -71,3 +71,11 @@ def test_a_memory_of_nothing_gives_nothing() -> None:
 
 def test_a_linear_head_has_no_transform() -> None:
     assert make_transform("linear", WIDTH, nn.Identity) is None
+
+
+def test_the_masked_head_gives_its_norm_the_type_of_its_input_in_autocast() -> None:
+    """torch warns of a norm in float32 over bfloat16, and warnings are errors here."""
+    head = make_transform("masked", WIDTH, lambda: nn.RMSNorm(WIDTH))
+    assert head is not None
+    with torch.autocast("cpu", torch.bfloat16):
+        assert head(torch.randn(2, 3, WIDTH)).dtype == torch.float32

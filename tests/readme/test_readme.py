@@ -20,7 +20,9 @@ def blocks(name: str, language: str) -> list[str]:
 def brief(words: list[str]) -> list[str]:
     """The same command, made short: fewer steps, small lengths, and structure alone."""
     if words[0] == "train" and "--resume" not in words:
-        return [*words, "--train.steps", "3", "--model.width", "32", "--model.layers", "1"]
+        # The model that training starts from brings its own size.
+        small = [] if "--init" in words else ["--model.width", "32", "--model.layers", "1"]
+        return [*words, "--train.steps", "3", *small]
     if words[0] == "compare":
         return [*words, "--only", "structure", "--size", "5000"]
     if words[0] == "profile":
@@ -30,11 +32,24 @@ def brief(words: list[str]) -> list[str]:
     return words
 
 
+def write_labelled_files(folder: Path) -> None:
+    intents = [(f"I lost my card {n}", "card") for n in range(30)]
+    intents += [(f"what is my balance {n}", "balance") for n in range(30)]
+    rows = "".join(f"{text},{label}\n" for text, label in intents)
+    (folder / "intents.csv").write_text(f"text,label\n{rows}", encoding="utf-8")
+    sentence = "{} B-PER\nflew O\nto O\n{} B-LOC\n\n"
+    sentences = [sentence.format(f"Alice{n}", f"Paris{n}") for n in range(40)]
+    (folder / "entities.conll").write_text("".join(sentences), encoding="utf-8")
+    pairs = [f"good day {n}\tguten Tag {n}\n" for n in range(60)]
+    (folder / "pairs.tsv").write_text("".join(pairs), encoding="utf-8")
+
+
 @pytest.mark.parametrize("name", READMES)
 def test_the_shell_commands_run(name: str, tmp_path: Path) -> None:
     text = "def add(a, b):\n    return a + b\n\nHello, other text.\n" * 60
     (tmp_path / "my.txt").write_text(text, encoding="utf-8")
     (tmp_path / "other.txt").write_text(text[:300], encoding="utf-8")
+    write_labelled_files(tmp_path)
     lines = "".join(blocks(name, "sh")).splitlines()
     commands = [shlex.split(line) for line in lines if line.startswith("phalanx ")]
     assert len(commands) >= 6

@@ -16,6 +16,7 @@ from phalanx.tasks.baselines import Baselines
 from phalanx.tasks.classification_report import evaluate
 from phalanx.training.estimate import choose_micro_batch, estimate
 from phalanx.training.preparing.classification import Classification, prepare
+from phalanx.training.preparing.masked_lm import prepare as prepare_masked_lm
 from phalanx.training.run import make_trainer
 
 NOUNS = ("cat", "dog", "tree", "house", "river", "stone", "cloud", "bird")
@@ -133,7 +134,7 @@ def test_balanced_weights_reach_the_loss_and_the_criterion(table: Path) -> None:
         batch.labels_B,
         reduction="none",
     )
-    expected = (nats_B * prepared.weights_C[batch.labels_B]).sum()
+    expected = (nats_B * torch.tensor(prepared.weights_C)[batch.labels_B]).sum()
     torch.testing.assert_close(prepared.total(model, batch, 0.0).nats, expected)
     scores = {"loss": 1.0, "accuracy": 0.7, "macro_f1": 0.6}
     assert prepared.criterion(scores) == -0.6
@@ -216,3 +217,17 @@ def test_a_file_without_labels_is_refused(tmp_path: Path) -> None:
         prepare(config(path))
     with pytest.raises(UsageError, match="kind: encoder"):
         prepare(config(write(path), model={"kind": "decoder", "pooling": None}))
+
+
+def test_the_pooling_is_that_of_the_task(table: Path) -> None:
+    with pytest.raises(UsageError, match=r"model\.pooling is null, and classification needs first"):
+        prepare(config(table, model={"pooling": None}))
+    asked = config(table, task="masked_lm", model={"pooling": "mean"})
+    with pytest.raises(UsageError, match=r"model\.pooling is mean, and masked lm needs none"):
+        prepare_masked_lm(asked)
+
+
+def test_what_is_cut_is_told_with_the_length_that_was_asked_for(table: Path) -> None:
+    asked = config(table, train={"sequence_length": 4}, model={"context": 32})
+    [warning] = [line for line in prepare(asked).described() if line.startswith("warning")]
+    assert "longer than 4 tokens" in warning

@@ -53,7 +53,7 @@ def documents_of(batch: Batch) -> list[Batch]:
     return found
 
 
-@pytest.mark.parametrize("preset", sorted(PRESETS))
+@pytest.mark.parametrize("preset", sorted(PRESETS.keys() - {"bert-base"}))
 def test_a_packed_window_is_its_documents_alone(preset: str, tmp_path: Path) -> None:
     run = prepared(tmp_path, preset)
     model = model_of(run)

@@ -7,7 +7,9 @@ import json
 import re
 import sys
 from collections.abc import Mapping, Sequence
-from typing import Annotated, Any, TextIO
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Annotated, Any, Literal, TextIO
 
 from cyclopts import Parameter, Token, convert
 
@@ -21,6 +23,8 @@ Json = Annotated[
     bool, Parameter(help="Print data as JSON on stdout; all else goes to stderr.", negative=())
 ]
 Seed = Annotated[int, Parameter(help="Fixes everything that is drawn at random.")]
+
+TaskName = Literal["language-modelling", "masked-lm", "classification", "tagging", "translation"]
 
 Overrides = Annotated[tuple[tuple[str, str], ...], Parameter(parse=False)]
 """Dotted overrides of the configuration, ``("train.steps", "500")``, in the order given.
@@ -92,9 +96,54 @@ def lacks_characters(stream: TextIO | None) -> bool:
 
 def unknown_things(kind: str) -> str:
     """What a tokenizer of this kind does not know: ``characters`` or ``words``."""
-    return "words" if kind == "wordpiece" else "characters"
+    return "words" if kind in ("words", "wordpiece") else "characters"
 
 
 def note(text: str) -> None:
     """Say something to the person at the terminal; stdout is kept for what was asked for."""
     print(text, file=sys.stderr, flush=True)
+
+
+@dataclass(frozen=True)
+class PredictAsk:
+    """What ``phalanx predict`` was asked for.
+
+    Args:
+        texts: inputs of the command line.
+        pairs: second texts, as many, or none.
+        files: files of inputs; ``-`` is stdin.
+        output: where to write; None: stdout.
+        json: JSON lines on stdout.
+        top: how many of the likeliest answers to tell; None: as the task does.
+        options: how files are read: settings of DataConfig that were given.
+    """
+
+    texts: tuple[str, ...] = ()
+    pairs: tuple[str, ...] = ()
+    files: tuple[str, ...] = ()
+    output: Path | None = None
+    json: bool = False
+    top: int | None = None
+    options: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class EvaluateAsk:
+    """What ``phalanx evaluate`` was asked for.
+
+    Args:
+        data: files to judge the model by.
+        options: how they are read: settings of DataConfig that were given.
+        output: a directory for pictures and reports; None: none.
+        json: the report as JSON on stdout.
+    """
+
+    data: tuple[str, ...]
+    options: Mapping[str, str] = field(default_factory=dict)
+    output: Path | None = None
+    json: bool = False
+
+
+def given_options(**options: str | None) -> dict[str, str]:
+    """The options that were given."""
+    return {name: value for name, value in options.items() if value is not None}

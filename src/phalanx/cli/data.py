@@ -88,8 +88,10 @@ def check(
     config = parse(DataConfig, values["data"], "data")
     if task in ("classification", "tagging", "translation"):
         from phalanx.cli.checked_labels import show
+        from phalanx.cli.columns import check_columns
         from phalanx.data.check_labelled import check_labelled
 
+        check_columns(task, values["data"])
         labelled = check_labelled(task, config)
         if json:
             print_json(labelled.as_dict())

@@ -84,7 +84,17 @@ def generate(
             f"{run.path}: a model trained for {run.task} does not generate. Expected a language "
             "model, as `phalanx train` makes it from text."
         )
-    writer = Writer(run.model, run.tokenizer, chooser, seed, max_new_tokens, stop, when_full)
+    writer = Writer(
+        run.model,
+        run.tokenizer,
+        chooser,
+        seed,
+        max_new_tokens,
+        stop,
+        when_full,
+        run.begin_ids,
+        run.end_ids,
+    )
     _check(writer, asked)
     if trace:
         print_trace(writer, asked[0].text, json)

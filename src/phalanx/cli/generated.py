@@ -44,13 +44,11 @@ def show_json(
     writer: "Writer", text: str, n: int, batch_size: int, interrupted: Interruption
 ) -> None:
     """All samples of one prompt as one JSON document."""
-    from phalanx.inference.text import prompt_ids
-
     drawn = writer.write([text], n, batch_size=batch_size, interrupted=interrupted)
     print_json(
         {
             "prompt": text,
-            "prompt_tokens": prompt_ids(writer.tokenizer, text),
+            "prompt_tokens": writer.ids(text),
             "seed": writer.seed,
             "samples": [
                 {
@@ -80,7 +78,7 @@ def show_lines(
         StorageError: it cannot be written to the end.
     """
     texts = [prompt.text for prompt in prompts]
-    with _opened(output) as stream:
+    with opened(output) as stream:
         for written in writer.write(texts, n, batch_size=batch_size, interrupted=interrupted):
             _put(stream, prompts[written.prompt], written, writer.seed)
 
@@ -100,7 +98,13 @@ def _put(stream: TextIO, prompt: Prompt, written: "Written", seed: int) -> None:
 
 
 @contextmanager
-def _opened(output: str | None) -> Iterator[TextIO]:
+def opened(output: str | None) -> Iterator[TextIO]:
+    """A new file to write lines to, removed again where none came; stdout for None and ``-``.
+
+    Raises:
+        UsageError: the file exists or cannot be opened.
+        StorageError: it cannot be written to the end.
+    """
     if output is None or output == "-":
         yield sys.stdout
         return

@@ -21,9 +21,12 @@ from phalanx.errors import PhalanxError, UsageError, did_you_mean
 FAILURE, INTERRUPTED = 1, 130
 
 VERBS = {
-    "train": "Train a model on text.",
-    "evaluate": "Measure a trained model on text.",
+    "train": "Train a model on text, or on text with labels.",
+    "evaluate": "Measure a trained model.",
     "generate": "Let a trained model continue a text.",
+    "predict": "Let a trained model label texts or tag their words.",
+    "translate": "Let a trained model translate lines of text.",
+    "export": "Write a trained model in another format.",
     "runs": "List runs with their figures.",
     "plot": "Draw the curves of runs.",
     "data": "Look at text before anything is trained on it.",

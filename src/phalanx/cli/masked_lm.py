@@ -44,7 +44,7 @@ def predict(run: "Run", ask: PredictAsk) -> None:
         for one in found:
             print(one.best)
             for guesses in one.masks:
-                print("  " + "  ".join(f"{g.text} {g.probability:.3f}" for g in guesses))
+                print("  " + "  ".join(f"{_shown(g.text)} {g.probability:.3f}" for g in guesses))
 
 
 def evaluate(run: "Run", ask: EvaluateAsk) -> None:
@@ -108,14 +108,19 @@ def _read(run: "Run", ask: PredictAsk) -> list[str]:
     from phalanx.data.labelled import read_examples
 
     texts: list[str] = []
+    data = run.data_config(ask.options)
     for file in ask.files:
         if file == "-":
-            with opened_lines(None) as lines:
+            with opened_lines(None, data.encoding_errors) as lines:
                 texts += [line for several in lines for line in several]
         else:
-            data = run.data_config(ask.options)
             texts += [example.text for example in read_examples(file, data, labelled=False)]
     return texts
+
+
+def _shown(text: str) -> str:
+    """A guess in one line: a line end and the like as an escape."""
+    return text if text.isprintable() else json.dumps(text)
 
 
 def _values(filled: "Filled") -> dict[str, object]:

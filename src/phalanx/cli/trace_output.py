@@ -37,12 +37,11 @@ def print_trace(writer: "Writer", text: str, json: bool) -> None:
     from phalanx.cli.call_trace import trace_generation
     from phalanx.inference import Decoding, generate
     from phalanx.inference.generate import new_tokens
-    from phalanx.inference.text import prompt_ids, text_chooser
 
     model, tokenizer = writer.model, writer.tokenizer
-    ids = prompt_ids(tokenizer, text)
+    ids = writer.ids(text)
     count = new_tokens(model, ids, check_count(writer.max_new_tokens))
-    chooser = text_chooser(tokenizer, writer.chooser)
+    chooser = writer.chooser_of_text()
     # First without the tracer, which reads no token before the end: scores that are not numbers
     # are refused here, and would be read as a token there.
     generate(model, [ids], max_new_tokens=count, sampler=chooser, seed=writer.seed)

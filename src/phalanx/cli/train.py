@@ -1,4 +1,4 @@
-"""``phalanx train``: train a language model on text."""
+"""``phalanx train``: train a model on text, or on text with labels."""
 
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from cyclopts import Parameter
 
-from phalanx.cli.common import Json, Overrides, note, print_json, unknown_things
+from phalanx.cli.common import Json, Overrides, TaskName, note, print_json
 from phalanx.cli.interruption import interruption
 from phalanx.errors import UsageError
 
@@ -20,13 +20,20 @@ _REACH = 0.1  # how far from the size that was asked for nothing needs to be sai
 
 def train(
     *texts: str,
+    task: TaskName | None = None,
     output: Annotated[Path | None, Parameter(name=["--output", "-o"])] = None,
     config: Annotated[Path | None, Parameter(name=["--config", "-c"])] = None,
     preset: str | None = None,
     size: int | None = None,
     tokenizer: str | None = None,
+    init: str | None = None,
     validation: Annotated[list[str] | None, Parameter(consume_multiple=True, negative=())] = None,
     text_column: str | None = None,
+    label_column: str | None = None,
+    pair_column: str | None = None,
+    source_column: str | None = None,
+    target_column: str | None = None,
+    tag_column: str | None = None,
     encoding_errors: Literal["strict", "replace"] | None = None,
     steps: int | None = None,
     seconds: float | None = None,
@@ -38,7 +45,8 @@ def train(
     json: Json = False,
     overrides: Overrides = (),
 ) -> int:
-    """Train a language model on text. Nothing needs to be configured; everything can be.
+    """Train a language model, or a model for another task. Nothing needs to be configured;
+    everything can be.
 
     Any setting of the configuration can be given as a dotted option, such as --train.batch_size 32
     or --model.width 64; --dry-run shows them all. Ctrl-C ends the run after the step under way and
@@ -50,7 +58,11 @@ def train(
     ----------
     texts
         Text files, directories, globs, or stdlib (source of Python's standard library).
-        Default: what the configuration names, or stdlib.
+        Default: what the configuration names, or stdlib. For classification CSV, TSV, JSONL or
+        Parquet with columns text and label; for tagging CoNLL columns or JSONL with tokens and
+        tags; for translation a TSV or JSONL of pairs, or two files, source and target.
+    task
+        What to learn. Default: language-modelling.
     output
         The run directory to make. Default: runs/ and the name of the text.
     config
@@ -61,12 +73,26 @@ def train(
         About how many parameters outside the embeddings.
     tokenizer
         characters, bytes or bpe, or the path of an existing one: a tokenizer.json, GPT-2's
-        vocab.json and merges.txt, BERT's vocab.txt, or a directory that holds them.
+        vocab.json and merges.txt, BERT's vocab.txt, or a directory that holds them. words and
+        wordpiece can be trained too.
+    init
+        A run or model directory, or one of Hugging Face, whose weights and tokenizer to start from.
     validation
         Files, directories or globs to validate on, named last. Default: a tenth of the text, held
         out.
     text_column
-        The column of CSV, TSV, JSONL and Parquet that holds the text.
+        The column of CSV, TSV, JSONL and Parquet that holds the text: its name, or its number
+        from 1 in a file without a header.
+    label_column
+        The column of the label, for classification.
+    pair_column
+        The column of a second text, for classification of pairs.
+    source_column
+        The column of the text to translate.
+    target_column
+        The column of its translation.
+    tag_column
+        The column of the tags, for tagging. Default: the last.
     encoding_errors
         What to do about bytes that are not UTF-8: strict refuses, replace goes on.
     steps
@@ -88,11 +114,18 @@ def train(
         Print what happens as JSON on stdout, one object a line, the summary last.
     """
     flags = {
+        "task": task,
+        "init": init,
         "preset": preset,
         "size": size,
         "data.tokenizer": tokenizer,
         "data.validation_paths": validation,
         "data.text_column": text_column,
+        "data.label_column": label_column,
+        "data.pair_column": pair_column,
+        "data.source_column": source_column,
+        "data.target_column": target_column,
+        "data.tag_column": tag_column,
         "data.encoding_errors": encoding_errors,
         "train.steps": steps,
         "train.seconds": seconds,
@@ -195,30 +228,19 @@ def _describe(prepared: "Prepared", size: int | None) -> None:
     from phalanx.models import count
     from phalanx.training.ignored import ignored
 
-    corpus, config = prepared.corpus, prepared.config
+    config = prepared.config
     total, outside = count(prepared.model_config)
-    files = "1 file" if corpus.files == 1 else f"{corpus.files} files"
-    note(
-        f"text: {corpus.name}, {files}, {corpus.bytes:,} bytes, split {corpus.split}; "
-        f"{len(prepared.tokens):,} tokens to train on, "
-        f"{prepared.validation.windows.positions:,} to validate on "
-        f"({prepared.tokenizer.kind}, vocabulary {prepared.tokenizer.vocabulary}); "
-        f"sha256 {corpus.digest[:12]}"
-    )
-    for text in (*corpus.notes, *ignored(config)):
+    for line in prepared.described():
+        note(line)
+    for text in (*prepared.facts.notes, *ignored(config)):
         note(f"warning: {text}")
+    origin = config.init or config.preset
     note(
-        f"model: {config.preset}, {total:,} parameters ({outside:,} outside the embeddings), "
+        f"model: {origin}, {total:,} parameters ({outside:,} outside the embeddings), "
         f"{config.train.precision} on {config.device}"
     )
     if size is not None and abs(outside / size - 1) > _REACH:
         note(f"warning: {size:,} parameters were asked for; this is the nearest to it")
-    if prepared.validation.unknown:
-        what = unknown_things(prepared.tokenizer.kind)
-        note(
-            f"warning: {prepared.validation.unknown:,} {what} of the validation text are unknown "
-            "to the tokenizer; --tokenizer bytes knows all text"
-        )
 
 
 def _estimate(prepared: "Prepared", json: bool) -> int:
@@ -229,9 +251,11 @@ def _estimate(prepared: "Prepared", json: bool) -> int:
     from phalanx.training.precision import choose_device
 
     config = prepared.config
-    packed = config.data.documents == "separate"
     cost = estimate(
-        prepared.model_config, config.train, device=choose_device(config.device), packed=packed
+        prepared.model_config,
+        config.train,
+        prepared.shapes(),
+        device=choose_device(config.device),
     )
     if json:
         resolved = config.model_dump(mode="json")
@@ -242,7 +266,7 @@ def _estimate(prepared: "Prepared", json: bool) -> int:
     work = cost.flops_per_step / 1e9
     ours, others = cost.memory_bytes / 2**20, cost.baseline_bytes / 2**20
     budget = f", or {seconds:g} seconds if they end first" if seconds else ""
-    epochs = tokens / len(prepared.tokens)
+    epochs = tokens / prepared.epoch_tokens
     print(
         f"parameters       {cost.parameters:,} "
         f"({cost.non_embedding_parameters:,} outside the embeddings)\n"
@@ -264,7 +288,6 @@ def _train(
     from phalanx.jsonable import dumps
     from phalanx.training.events import Resume
     from phalanx.training.metrics import JsonLines, MetricsLog
-    from phalanx.training.probe import validation_seconds
     from phalanx.training.progress import make_progress
     from phalanx.training.run import make_trainer
     from phalanx.training.run_directory import RunDirectory, check_free, is_run
@@ -294,9 +317,7 @@ def _train(
             note(f"going on from {resumed.path}, step {trainer.steps:,}")
             for record in (log, *others):
                 record.write(Resume(trainer.steps, trainer.tokens, trainer.seconds))
-        progress = make_progress(
-            trainer, lambda: validation_seconds(trainer.model, prepared.validation)
-        )
+        progress = make_progress(trainer, lambda: prepared.validation_seconds(trainer.model))
 
         def stop() -> None:
             trainer.stop()
@@ -314,15 +335,9 @@ def _train(
         print(dumps({"kind": "summary", **result}))
     else:
         best = result["best"]
-        figures = (
-            f"validation loss {best['loss']:.4f}, perplexity {best['perplexity']:.3f}"
-            + (f", {best['bits_per_byte']:.4f} bits per byte" if "bits_per_byte" in best else "")
-            + f" at step {best['step']}"
-            if best
-            else "not validated"
-        )
+        figures = f"{_figures(best)} at step {best['step']}" if best else "not validated"
         print(f"{path}: {figures}; {trainer.steps} steps in {trainer.seconds:.1f} s")
-        print(f'Next: phalanx generate {path} --prompt "..."')
+        print(f"Next: {prepared.next_command(path)}")
     if interrupted.signal is not None:
         _say_how_to_go_on(path, trainer.steps, interrupted.signal.name)
     return interrupted.exit_code
@@ -332,3 +347,13 @@ def _say_how_to_go_on(path: Path, steps: int, why: str) -> None:
     saved = f"saved {path / 'last'}" if steps else "nothing to save"
     note(f"phalanx: {why} after step {steps}; {saved}")
     note(f"Go on with: phalanx train --resume {path}")
+
+
+def _figures(best: "dict[str, Any]") -> str:
+    """Scores of a validation in words."""
+    words = {"loss": "validation loss"}
+    return ", ".join(
+        f"{words.get(name, name.replace('_', ' '))} {value:.4f}"
+        for name, value in best.items()
+        if name != "step" and value is not None
+    )

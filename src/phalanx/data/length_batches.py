@@ -74,10 +74,19 @@ class LengthBatches:
         # Two epochs, as a batch behind another may be the first of the next.
         self._order = lru_cache(maxsize=2)(self._order_of)
 
+    def largest(self, rows: int) -> tuple[int, ...]:
+        """The shape with the most positions that at most ``rows`` rows of a batch have.
+
+        (rows, longest); of two lengths (rows, source, target).
+        """
+        shapes = [(min(rows, count), *longest) for count, *longest in self._shapes]
+        return max(shapes, key=lambda shape: (shape[0] * sum(shape[1:]), shape))
+
     @property
-    def largest(self) -> tuple[int, ...]:
-        """(rows, longest) of the batch with the most positions; (rows, source, target) of two."""
-        return max(self._shapes, key=lambda shape: (shape[0] * sum(shape[1:]), shape))
+    def typical(self) -> tuple[int, ...]:
+        """The shape of the batch in the middle of all, by positions; as ``largest``."""
+        by_positions = sorted(self._shapes, key=lambda shape: shape[0] * sum(shape[1:]))
+        return by_positions[len(by_positions) // 2]
 
     def rows(self, step: int) -> NDArray[np.int64]:
         """Return which samples make the batch of a step, counted from 0."""

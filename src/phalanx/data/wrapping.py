@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from phalanx.data.tokenizers import Tokenizer
+from phalanx.errors import UsageError
 
 
 class Wrapped(NamedTuple):
@@ -34,11 +35,20 @@ def wrapped(
         pair_ids: of the second text.
         limit: ids that the input may have at most: the longer text loses its last ids first.
             None: as many as there are.
+
+    Raises:
+        UsageError: the limit is less than what stands around a text.
     """
     has_cls = "cls" in tokenizer.special_ids
     first, second = list(ids), None if pair_ids is None else list(pair_ids)
     if limit is not None:
-        first, second = _cut(first, second, limit - (has_cls + has_cls + (second is not None)))
+        own = 2 * has_cls + (second is not None)
+        if limit < own:
+            raise UsageError(
+                f"The model reads {limit} tokens at a time, and {own} stand around a text. "
+                f"Expected room for them. Set train.sequence_length to at least {own + 1}."
+            )
+        first, second = _cut(first, second, limit - own)
     begin = [tokenizer.special_ids["cls"]] if has_cls else []
     end = [tokenizer.end_id]
     if second is None:
@@ -56,7 +66,6 @@ def first_position(tokenizer: Tokenizer) -> int:
 def _cut(
     first: list[int], second: list[int] | None, room: int
 ) -> tuple[list[int], list[int] | None]:
-    room = max(room, 0)
     if second is None:
         return first[:room], None
     # The shorter text keeps its length as long as it is no more than half of the room.

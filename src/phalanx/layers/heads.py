@@ -39,7 +39,8 @@ class MaskedTransform(Transform):
 
     def forward(self, y: Vectors) -> Vectors:
         """Same shape."""
-        transformed: Tensor = self.norm(F.gelu(self.dense(y)))
+        # In autocast the linear layer gives bfloat16, and the norm is of float32 like y.
+        transformed: Tensor = self.norm(F.gelu(self.dense(y)).to(y.dtype))
         return transformed
 
 

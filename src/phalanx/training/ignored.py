@@ -11,6 +11,7 @@ _TASKS: dict[str, tuple[Task, ...]] = {
     "train.mask_fraction": ("masked_lm",),
     "data.documents": ("language_modelling", "masked_lm"),
     "data.validation_tokens": ("language_modelling", "masked_lm"),
+    "data.text_column": ("language_modelling", "masked_lm", "classification", "tagging"),
     "data.pair_column": ("classification",),
     "data.label_column": ("classification",),
     "data.source_column": ("translation",),

@@ -79,9 +79,11 @@ def resolve_model(
     changes = {**defaults, **overrides}
     if outputs is not None:
         changes.setdefault("outputs", outputs)
-    if config.init is not None and "width" not in overrides:
+    start = None if config.init is None else initial_config(Path(config.init), kind)
+    if start is not None:
+        vocabulary = max(vocabulary, start.vocabulary)  # others' models have padded ones
+    if start is not None and "width" not in overrides:
         _refuse_other_architecture(config)
-        vocabulary = max(vocabulary, (start := initial_config(Path(config.init), kind)).vocabulary)
         changes = {**start.model_dump(exclude={"vocabulary", "kind", "outputs"}), **changes}
     length = config.train.sequence_length
     context = changes.pop("context", None)
@@ -98,11 +100,16 @@ def resolve_model(
         count(model)  # builds it without memory, so that a width that heads do not divide shows
     except ValueError as error:
         raise UsageError(f"model: {error}.") from None
+    task = config.task.replace("_", " ")
     if model.kind != kind or (model.outputs or vocabulary) != (outputs or vocabulary):
-        task = config.task.replace("_", " ")
         raise UsageError(
             f"model: {task} needs kind: {kind} and {outputs or vocabulary} outputs; given "
             f"{model.kind} and {model.outputs}. Leave both out."
+        )
+    if "pooling" in defaults and (model.pooling is None) != (defaults["pooling"] is None):
+        wanted = "none: it answers at each position" if model.pooling else "first, mean or max"
+        raise UsageError(
+            f"model.pooling is {model.pooling or 'null'}, and {task} needs {wanted}. Leave it out."
         )
     if model.context < length:
         raise UsageError(

@@ -2,17 +2,32 @@
 
 import warnings
 from collections.abc import Callable
-from importlib import import_module
 
-from phalanx.config import RunConfig
+from phalanx.config import RunConfig, Task
 from phalanx.models import build
 from phalanx.training.estimate import choose_micro_batch
 from phalanx.training.initial import load_initial
 from phalanx.training.precision import choose_device
 from phalanx.training.prepared import Prepared
+from phalanx.training.preparing import (
+    classification,
+    language_modelling,
+    masked_lm,
+    tagging,
+    translation,
+)
 from phalanx.training.trainer import Trainer
 
 __all__ = ["Prepared", "make_trainer", "prepare"]
+
+
+_PREPARE: dict[Task, Callable[[RunConfig], Prepared]] = {
+    "language_modelling": language_modelling.prepare,
+    "masked_lm": masked_lm.prepare,
+    "classification": classification.prepare,
+    "tagging": tagging.prepare,
+    "translation": translation.prepare,
+}
 
 
 def prepare(config: RunConfig) -> Prepared:
@@ -23,10 +38,7 @@ def prepare(config: RunConfig) -> Prepared:
             model cannot be built.
         PhalanxError: the data changed meanwhile, or the cache cannot be written.
     """
-    # One file a task, under the task's own name, which is one of those that Task lists.
-    preparing = import_module(f"phalanx.training.preparing.{config.task}")
-    prepared: Prepared = preparing.prepare(config)
-    return prepared
+    return _PREPARE[config.task](config)
 
 
 def make_trainer(prepared: Prepared, say: Callable[[str], object] = warnings.warn) -> Trainer:

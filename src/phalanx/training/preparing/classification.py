@@ -9,7 +9,6 @@ from typing import Any, ClassVar
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor
 
 from phalanx.config import RunConfig, Task
 from phalanx.data.labelled import Example, load_examples
@@ -59,7 +58,7 @@ class Classification(RowsPrepared):
 
     train: Side
     validation: Side
-    weights_C: Tensor | None
+    weights_C: classification.Weights | None
     counts: Mapping[str, int]
     baselines: Baselines
 
@@ -117,9 +116,11 @@ class Classification(RowsPrepared):
         ]
         cut = train.inputs.cut + validation.inputs.cut
         if cut:
+            texts = len(train.labels_N) + len(validation.labels_N)
             lines.append(
-                f"warning: {cut:,} texts are longer than {self.model_config.context} tokens and "
-                "lose their end; --train.sequence_length reads more"
+                f"warning: {cut:,} of {texts:,} texts are longer than "
+                f"{self.config.train.sequence_length} tokens and lose "
+                "their end; --train.sequence_length reads more"
             )
         return lines
 

@@ -174,5 +174,5 @@ def prepare(config: RunConfig) -> MaskedLM:
 def _defaults(config: RunConfig) -> dict[str, object]:
     """Fields of the model for this task, under the overrides."""
     if config.init is not None and initial_config(Path(config.init)).head == "masked":
-        return {}
+        return {"pooling": None}
     return {"pooling": None, "head": "masked", "output_bias": True}

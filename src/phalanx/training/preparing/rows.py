@@ -67,14 +67,14 @@ class RowsPrepared(Prepared):
 
     def shapes(self) -> StepShapes:
         """See Prepared."""
-        rows, *longest = self.order.largest
         most = self.config.train.most_rows
+        rows, *longest = self.order.largest(most)
         return StepShapes(
             total=self.total,
             rows=most,
-            step=lambda wanted: self.zeros(min(wanted, rows), *longest),
+            step=lambda wanted: self.zeros(*self.order.largest(wanted)),
             validation=lambda: self.zeros(*_largest(self.validation_lengths)),
-            typical=lambda: (self.batches()(0), 1),
+            typical=lambda: (self.zeros(*self.order.typical), 1),
             tokens=round(self.epoch_tokens / self.order.count),
             positions=rows * sum(longest),
         )

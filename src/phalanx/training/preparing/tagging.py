@@ -9,7 +9,6 @@ from typing import Any, ClassVar
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor
 
 from phalanx.config import RunConfig, Task
 from phalanx.data.labelled import Labelled, Sentence, load_sentences
@@ -19,7 +18,7 @@ from phalanx.data.tokenizers import Tokenizer, tokenizer_for
 from phalanx.inference.tagging import encode, tokenizer_text
 from phalanx.tasks import tagging
 from phalanx.tasks.batch import Total
-from phalanx.tasks.classification import balanced
+from phalanx.tasks.classification import Weights, balanced
 from phalanx.tasks.tagging import Batch, Side, hiding_id
 from phalanx.tasks.tagging_baselines import FILE_NAME, Baselines
 from phalanx.training.initial import initial_config
@@ -49,7 +48,7 @@ class TaggingRun(RowsPrepared):
     validation: Side
     counts: Mapping[str, int]
     baselines: Baselines
-    weights_L: Tensor | None
+    weights_L: Weights | None
 
     def batch(self, samples_B: NDArray[np.int64], epoch: int) -> Batch:
         """See RowsPrepared; ``token_dropout`` hides whole words, others in each epoch."""

@@ -129,7 +129,9 @@ def prepare(config: RunConfig) -> TranslationRun:
     model_config = resolve_model(config, tokenizer.vocabulary, kind="encoder_decoder")
     longest = train.sequence_length
     learned = _short(tokenizer, found.train, longest)
-    validation = TokenPairs.of(tokenizer, found.validation, longest)
+    validation = TokenPairs.of(tokenizer, found.validation, longest).within(
+        config.data.validation_tokens
+    )
     lengths = learned.lengths_N2
     return TranslationRun(
         config=resolved(config, model_config, DEFAULT_TOKENIZER),
