@@ -20,6 +20,7 @@ from phalanx.inference.classifying import Classification, classify
 from phalanx.inference.embedding import Sentences, embed
 from phalanx.inference.filling import Filled, fill
 from phalanx.inference.generate import WhenFull
+from phalanx.inference.passes import PASS_POSITIONS
 from phalanx.inference.sampling import make_chooser
 from phalanx.inference.tagging import Tagged, tag
 from phalanx.inference.text import BATCH_SIZE, Writer
@@ -294,7 +295,7 @@ class Run:
             read = read_documents(paths, text_column=text_column, encoding_errors=encoding_errors)
             texts = [document.text for document in read]
         # The context of a model of others may hold more than a pass does.
-        length = min(self.config.context, language_modelling.PASS_POSITIONS)
+        length = min(self.config.context, PASS_POSITIONS)
         return language_modelling.Text.of(self.tokenizer, texts, length)
 
     def data_config(self, options: Mapping[str, str]) -> DataConfig:

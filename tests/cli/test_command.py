@@ -286,3 +286,14 @@ def test_the_version_is_that_of_the_project() -> None:
     except importlib.metadata.PackageNotFoundError:
         return
     assert phalanx.__version__ == installed
+
+
+def test_a_warning_is_a_line_without_the_code_that_gave_it(tmp_path: Path) -> None:
+    code = (
+        "import warnings; from phalanx.cli.main import main; main(['runs', '.']);"
+        "warnings.warn('not used: the pooler')"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True
+    )
+    assert done.stderr.splitlines()[-1] == "warning: not used: the pooler"

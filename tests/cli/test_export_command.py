@@ -74,8 +74,11 @@ def test_what_does_not_fit_is_said_with_what_would(
 
 def test_nothing_is_overwritten(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     run = trained(tmp_path / "run", **SWIGLU)
-    assert main(["export", str(run), "-o", str(run)]) == 1
+    assert main(["export", str(run), "-o", str(run)]) == 2
     assert "exists already" in capsys.readouterr().err
+    below_a_file = run / "config.json" / "there"
+    assert main(["export", str(run), "-o", str(below_a_file)]) == 2
+    assert "cannot be made" in capsys.readouterr().err
     assert phalanx.load(run).task == "language_modelling"
 
 

@@ -2,6 +2,7 @@
 
 import io
 import json
+import shutil
 from pathlib import Path
 
 import pytest
@@ -142,3 +143,22 @@ def test_what_cannot_be_done_is_said(
     assert main(["predict", str(run), *asked]) == 2
     assert says in capsys.readouterr().err
     assert not list(tmp_path.iterdir())
+
+
+def test_a_column_of_another_task_is_refused(tmp_path: Path, capsys: Capture) -> None:
+    table = tmp_path / "some.conll"
+    table.write_text(conll(("B-person", "I-person", "O")))
+    asked = ["data", "check", str(table), "--task", "tagging"]
+    assert main([*asked, "--tag-column", "2"]) == 0
+    assert main([*asked, "--label-column", "2"]) == 2
+    assert "--label-column: tagging has no such column" in capsys.readouterr().err
+
+
+def test_a_scheme_of_another_name_is_refused(run: Path, tmp_path: Path, capsys: Capture) -> None:
+    copy = tmp_path / "copy"
+    shutil.copytree(run / "best", copy)
+    (copy / "manifest.json").unlink()
+    config = (copy / "config.json").read_text()
+    (copy / "config.json").write_text(config.replace('"scheme": "bio"', '"scheme": "foo"'))
+    assert main(["predict", str(copy), "--text", "a"]) == 2
+    assert "scheme 'foo' is not known. Expected one of bio" in capsys.readouterr().err

@@ -305,3 +305,33 @@ def test_a_signal_ends_the_wait_for_a_line_and_a_reader_may_leave(directory: Pat
     )
     assert full.stdout.decode().strip() == expected(directory, ["one"], beam=1)[0]
     assert b"Traceback" not in full.stderr
+
+
+def test_predict_reads_the_column_named_and_writes_what_the_ending_says(
+    directory: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    table, output = tmp_path / "some.csv", tmp_path / "out.txt"
+    table.write_text("number,output,note\n1,four,x\n")
+    asked = ["predict", str(directory), str(table), "--text-column", "output"]
+    assert main([*asked, "-o", str(tmp_path / "out.csv")]) == 2
+    assert "a file that ends in .txt" in capsys.readouterr().err
+    assert main([*asked, "-o", str(output)]) == 0
+    assert output.read_text().splitlines() == expected(directory, ["four"])
+
+
+def test_predict_reads_commands_as_training_does(
+    directory: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "scan.txt").write_text("IN: four OUT: vier\nIN: two two OUT: zwei zwei\n")
+    assert main(["predict", str(directory), str(tmp_path / "scan.txt")]) == 0
+    assert capsys.readouterr().out.splitlines() == expected(directory, ["four", "two two"])
+
+
+def test_a_map_without_a_place_is_refused_before_anything_is_translated(
+    directory: Path, file: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    place = tmp_path / "missing" / "maps.svg"
+    assert main(["translate", str(directory), "-i", str(file), "--attention", str(place)]) == 2
+    said = capsys.readouterr()
+    assert said.out == ""
+    assert f"there is no folder {place.parent}" in said.err

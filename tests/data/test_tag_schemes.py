@@ -134,6 +134,7 @@ def test_a_mistake_in_a_hundred_is_a_problem_and_no_other_scheme() -> None:
     assert detect(file) == "bio"
     assert problems(file[-1], "bio") == [(1, "I-X may not follow O in bio")]
     assert detect([["I-X", "B-X"]] * 99 + [["O", "B-X"]]) == "iob1"
+    assert detect([["B-X", "E-X"]] * 99 + [["B-X", "O"]]) == "iobes"
 
 
 @pytest.mark.parametrize(
@@ -142,6 +143,7 @@ def test_a_mistake_in_a_hundred_is_a_problem_and_no_other_scheme() -> None:
         (["B-X I-X", "O I-X", "I-Y"], r"1 entities begin with B \(f:1: B-X\) and 2 with I"),
         (["B-X M-X I-X E-X"], "letters of several schemes"),
         (["B-X O", "NN VB"], "f:2: some tags mark entities"),
+        (["S-X B-Y E-Y", "B-X I-X O B-Y"], r"f:2: O may not follow I-X in iobes, and so 2 of 6"),
     ],
 )
 def test_mixtures_are_refused(file: list[str], says: str) -> None:

@@ -62,7 +62,8 @@ def test_the_shell_commands_run(name: str, tmp_path: Path) -> None:
             check=False,
         )
         assert done.returncode == 0, (words, done.stderr)
-        assert done.stdout.strip() or words[0] == "train"
+        # What a model of three steps translates may be empty: lines, but nothing in them.
+        assert done.stdout or words[0] == "train"
 
 
 def test_the_python_code_runs(tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""A small run of every task that reads texts of its own, with all that draws or weighs turned on."""
+"""A small run of every task but language modelling, with all that draws or weighs turned on."""
 
 from pathlib import Path
 from typing import Any

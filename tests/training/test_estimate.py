@@ -24,7 +24,7 @@ import json, sys
 import torch
 from phalanx.config import TrainingConfig
 from phalanx.models import build, preset
-from phalanx.tasks.language_modelling import PASS_POSITIONS
+from phalanx.inference.passes import PASS_POSITIONS
 from phalanx.tasks.positions import Batch, total
 from phalanx.training.trainer import Trainer
 

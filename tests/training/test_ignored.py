@@ -19,6 +19,7 @@ RECIPES = Path(__file__).parents[2] / "recipes"
         ("train.muon_learning_rate", {"train.muon_learning_rate": "1", "train.optimizer": "adamw"}),
         ("train.patience", {"train.patience": "4", "train.steps": "1000"}),
         ("data.vocabulary", {"data.vocabulary": "300", "data.tokenizer": "bytes"}),
+        ("data.text_column", {"data.text_column": "words", "task": "translation"}),
     ],
 )
 def test_each_is_named_where_it_does_nothing(key: str, given: dict[str, str]) -> None:
@@ -33,6 +34,7 @@ def test_each_is_named_where_it_does_nothing(key: str, given: dict[str, str]) ->
         "train.optimizer": "muon",
         "train.steps": "1001",
         "data.tokenizer": "bpe",
+        "task": "classification",
     }
     assert found(**effect) == []
 

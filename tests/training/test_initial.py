@@ -5,12 +5,13 @@ from pathlib import Path
 import pytest
 import torch
 
-from phalanx.config import ModelConfig
+from phalanx.config import ModelConfig, RunConfig
 from phalanx.data.tokenizers import Tokenizer, train_tokenizer
 from phalanx.errors import UsageError
 from phalanx.models import Model, build, preset
 from phalanx.training.initial import initial_config, initial_tokenizer, load_initial
 from phalanx.training.model_directory import Description, save_model
+from phalanx.training.run import prepare
 
 LENGTH = 12
 
@@ -149,3 +150,21 @@ def test_a_hugging_face_directory_brings_its_encoder(tmp_path: Path) -> None:
         expected = theirs.bert(ids_BT).last_hidden_state
         found, _ = model.hidden(ids_BT)
     torch.testing.assert_close(found, expected, rtol=1e-5, atol=1e-5)
+
+
+def test_a_run_keeps_within_the_context_that_it_starts_from(
+    pretrained: Path, tmp_path: Path
+) -> None:
+    rows = "".join(f"a few words {n},{'even' if n % 2 == 0 else 'odd'}\n" for n in range(40))
+    (tmp_path / "rows.csv").write_text(f"text,label\n{rows}")
+    values = {
+        "task": "classification",
+        "init": str(pretrained),
+        "data": {"paths": [str(tmp_path / "rows.csv")]},
+        "device": "cpu",
+    }
+    prepared = prepare(RunConfig.model_validate(values))
+    assert prepared.config.train.sequence_length == LENGTH
+    longer = RunConfig.model_validate({**values, "train": {"sequence_length": LENGTH + 1}})
+    with pytest.raises(UsageError, match="sequence_length"):
+        prepare(longer)

@@ -13,7 +13,7 @@ from small_runs import PRESETS, small_model, small_tokenizer
 
 from phalanx.durable import MANIFEST, DamagedError, StorageError
 from phalanx.errors import UsageError
-from phalanx.models import Decoder
+from phalanx.models import Decoder, build, preset
 from phalanx.training import model_directory
 from phalanx.training.model_directory import Description, read_model, save_model
 
@@ -210,3 +210,22 @@ def test_a_broken_directory_is_a_usage_error(defect: str, tmp_path: Path) -> Non
     with pytest.raises(UsageError, match=said) as caught:
         read_model(path, CPU)
     assert str(path) in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "damage", [{"labels": ["a", "b"]}, {"task": "tagging"}, {"labels": None}], ids=str
+)
+def test_labels_that_do_not_fit_the_model_are_refused(
+    damage: dict[str, object], tmp_path: Path
+) -> None:
+    tokenizer = small_tokenizer()
+    config = preset(
+        "gru", tokenizer.vocabulary, 8, kind="encoder", width=8, outputs=3, pooling="mean"
+    )
+    described = Description(task="classification", model=config, labels=("a", "b", "c"))
+    save_model(tmp_path / "model", build(config, 0), tokenizer, described)
+    assert read_model(tmp_path / "model", CPU).description.labels == ("a", "b", "c")
+    file = tmp_path / "model" / "config.json"
+    file.write_text(json.dumps({**json.loads(file.read_text()), **damage}))
+    with pytest.raises(UsageError, match="Expected a label for each output"):
+        model_directory.read_description(tmp_path / "model")

@@ -1,4 +1,4 @@
-"""What a task's run is estimated to cost: it can be counted, and for the batch that has the most."""
+"""What a task's run is estimated to cost can be counted, whatever is turned on."""
 
 from pathlib import Path
 

@@ -99,7 +99,7 @@ def test_an_interrupted_run_that_goes_on_is_one_that_never_was(
 def test_so_is_one_that_began_from_a_model_with_a_padded_vocabulary(tmp_path: Path) -> None:
     tokenizer = train_tokenizer("wordpiece", [" ".join(WORDS)] * 5, 300, mask=True)
     start = preset(
-        "transformer", tokenizer.vocabulary + 7, 24, kind="encoder", head="masked", layers=1
+        "transformer", tokenizer.vocabulary + 1, 24, kind="encoder", head="masked", layers=1
     )
     description = Description(task="masked_lm", model=start)
     save_model(tmp_path / "start", build(start, 0), tokenizer, description)

@@ -200,3 +200,12 @@ def test_bfloat16_trains_every_mixer_forward_and_backward(name: str) -> None:
     assert losses["bfloat16"] != losses["float32"]
     assert losses["bfloat16"] == pytest.approx(losses["float32"], abs=0.08)
     assert all(p.dtype == torch.float32 for p in runs["bfloat16"].model.parameters())
+
+
+def test_a_model_whose_loss_is_no_number_is_never_the_best() -> None:
+    trainer = rhyme_trainer("gru", steps=4, evaluate_every=2)
+    scores = iter([{"loss": float("nan"), "accuracy": 1.0}, {"loss": 2.0, "accuracy": 0.5}])
+    trainer.validate = lambda model: next(scores)
+    trainer.criterion = lambda scores: -scores["accuracy"]
+    found = [event.best for event in trainer.events() if isinstance(event, Validation)]
+    assert found == [False, True]

@@ -26,7 +26,9 @@ def check_columns(task: str, given: Iterable[str]) -> None:
     """
     for name in given:
         if task not in _TASKS.get(name, (task,)):
-            usable = [f"--{key.replace('_', '-')}" for key, tasks in _TASKS.items() if task in tasks]
+            usable = [
+                f"--{key.replace('_', '-')}" for key, tasks in _TASKS.items() if task in tasks
+            ]
             raise UsageError(
                 f"--{name.replace('_', '-')}: {task.replace('_', ' ')} has no such column. Leave "
                 f"it out; there are {' and '.join(usable)}."

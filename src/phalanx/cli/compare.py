@@ -101,6 +101,7 @@ def compare(
     """
     if only not in (None, "structure"):
         raise UsageError(f"--only {only}: expected `structure`.")
+    from phalanx.cli.columns import check_columns
     from phalanx.cli.compared import check_writable, make_listener, show_study, show_task_study
     from phalanx.comparison.budget import parse_seconds
     from phalanx.comparison.report.language import catalogue
@@ -137,6 +138,7 @@ def compare(
         return _finish(found, lambda s: show_study(s, console, output, picture, json))
     if picture is not None:
         raise UsageError("--picture is drawn for language models alone. Expected no --picture.")
+    check_columns(str(task).replace("-", "_"), reading)
     check_writable(output, None)
     reading |= given_options(tokenizer=tokenizer)
     found = _of_task(str(task), corpus, reading, overrides, shared, listener)

@@ -6,6 +6,7 @@ from typing import Annotated, Literal
 from cyclopts import Parameter
 
 from phalanx.cli.common import Json, note, print_json
+from phalanx.errors import UsageError
 
 
 def export(
@@ -32,7 +33,11 @@ def export(
     """
     from phalanx.interop.huggingface import export_huggingface, opened_by
     from phalanx.runs import load
+    from phalanx.training.run_directory import check_free
 
+    if output.exists():
+        raise UsageError(f"{output} exists already. Expected a new directory. Choose another.")
+    check_free(output)
     run = load(model, "cpu")
     written = export_huggingface(
         output, run.model, run.tokenizer, run.task, run.labels, run.begin_ids

@@ -8,6 +8,7 @@ import os
 import signal
 import sys
 import traceback
+import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from types import FrameType
@@ -67,6 +68,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """
     words = sys.argv[1:] if arguments is None else list(arguments)
     _write_what_the_terminal_can()
+    if not os.environ.get("PHALANX_DEBUG"):
+        warnings.formatwarning = _without_code
     try:
         with _terminated_as_exit():
             code = _run(words)
@@ -113,6 +116,11 @@ def _run(words: list[str]) -> int:
 
 def _complain(message: str) -> None:
     print(f"phalanx: {message}", file=sys.stderr)
+
+
+def _without_code(message: Warning | str, *_: object, **__: object) -> str:
+    """A warning in a line, without the line of code that gave it."""
+    return f"warning: {message}\n"
 
 
 def _unexpected(error: Exception) -> int:

@@ -92,7 +92,9 @@ def predict(
                 else "Use it from Python: phalanx.load(...).embed(texts)."
             )
         )
-    check_columns(run.task, options)
+    if run.task == "translation" and text_column is not None:
+        options["source_column"] = options.pop("text_column")  # the text to translate
+    check_columns(run.task, () if pair_column is None else ("pair_column",))
     commands.predict(run, PredictAsk(texts, pairs, files, output, json, top, options))
 
 

@@ -1,6 +1,5 @@
 """What ``phalanx predict`` and ``phalanx evaluate`` do with a translator."""
 
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from phalanx.cli.common import EvaluateAsk, PredictAsk, note, print_json
@@ -86,9 +85,7 @@ def _texts(run: "Run", ask: PredictAsk) -> "Iterable[list[str]]":
     from phalanx.cli.lines import opened_lines
     from phalanx.data.labelled import read_pairs
 
-    # --text-column is the column to read, which is the source's here.
-    named = {name.replace("text_column", "source_column"): ask.options[name] for name in ask.options}
-    data = run.data_config(named)
+    data = run.data_config(ask.options)
     for file in ask.files:
         if file == "-":
             with opened_lines(file, data.encoding_errors) as lines:

@@ -119,6 +119,8 @@ def of_pairs(data: DataConfig, findings: Findings, labelled: bool) -> Choose:
         for role, known in (("source", SOURCES), ("target", TARGETS)):
             if role not in columns and (role == "source" or labelled):
                 raise lacking(header, given[role], known, role, f"--{role}-column {_BY_NAME}")
+        if not labelled and columns.get("target") == columns["source"]:
+            del columns["target"]  # of a known name, but asked to be read
         return _distinct(header, columns, True)
 
     return choose

@@ -127,7 +127,7 @@ def drop_tokens(
 ) -> Ids:
     """Hide each token with a probability, so that a model learns not to lean on single words.
 
-    A hidden token becomes the mask; the unknown token where there is none; or else the end.
+    What it becomes is ``hiding_id``.
 
     Source: Iyyer et al. 2015 (word dropout), section 3.2.
 
@@ -143,8 +143,13 @@ def drop_tokens(
     ids = ids_BT.numpy()
     drawn_BT = _shares(_draw(_keys(seed, epoch, samples_B), _DROP, ids.shape[1]))
     dropped_BT = (drawn_BT < share) & _free(ids, lengths_B, tokenizer)
+    return torch.from_numpy(np.where(dropped_BT, hiding_id(tokenizer), ids))
+
+
+def hiding_id(tokenizer: Tokenizer) -> int:
+    """What stands for a hidden token: the mask; the unknown one where there is none; or the end."""
     unknown = tokenizer.end_id if tokenizer.unknown_id is None else tokenizer.unknown_id
-    return torch.from_numpy(np.where(dropped_BT, tokenizer.special_ids.get("mask", unknown), ids))
+    return tokenizer.special_ids.get("mask", unknown)
 
 
 def is_text(tokenizer: Tokenizer) -> NDArray[np.bool_]:

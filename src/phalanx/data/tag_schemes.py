@@ -60,8 +60,8 @@ class Allowed(NamedTuple):
 def detect(tag_sequences: Iterable[Sequence[str]], places: Sequence[str] = ()) -> str:
     """The scheme of a file's tags, one of ``SCHEMES``.
 
-    One in twenty entities may begin against the rule and still be taken for a mistake (``problems``
-    names them).
+    One in twenty entities may begin against the rule, or one in twenty tags with five letters break
+    one, and still be taken for a mistake (``problems`` names them).
 
     Args:
         tag_sequences: the tags of each sentence.
@@ -86,7 +86,10 @@ def detect(tag_sequences: Iterable[Sequence[str]], places: Sequence[str] = ()) -
             "--data.scheme none to take every tag as it is."
         )
     scheme = scheme_of(sorted(marked))
-    return _bio_or_iob1(sentences, places) if scheme == "bio" else scheme
+    if scheme == "bio":
+        return _bio_or_iob1(sentences, places)
+    _check_letters_fit(sentences, places, scheme)
+    return scheme
 
 
 def scheme_of(labels: Sequence[str]) -> str:
@@ -107,6 +110,22 @@ def scheme_of(labels: Sequence[str]) -> str:
         + ", or ".join(f"{' '.join(letters)} ({name})" for name, letters in _LETTERS.items())
         + ". Bring the file into one scheme."
     )
+
+
+def _check_letters_fit(
+    sentences: Sequence[Sequence[str]], places: Sequence[str], scheme: str
+) -> None:
+    """Refuse BIO beside a scheme whose letters hold its own: its entities would never end."""
+    marked = sum(tag != OUTSIDE for tags in sentences for tag in tags)
+    broken = [(at, what) for at, tags in enumerate(sentences) for _, what in problems(tags, scheme)]
+    if len(broken) > _MOST_MISTAKES * marked:
+        at, what = broken[0]
+        where = f"{places[at]}: " if at < len(places) else ""
+        raise UsageError(
+            f"{where}{what}, and so {len(broken)} of {marked} tags break its rules: schemes are "
+            f"mixed, such as BIO and {scheme.upper()}. Expected one scheme. Bring the file into "
+            f"one, or give --data.scheme {scheme}: then the entities that break it are lost."
+        )
 
 
 def _bio_or_iob1(sentences: Sequence[Sequence[str]], places: Sequence[str]) -> str:

@@ -21,8 +21,9 @@ from functools import partial
 import torch
 from torch import Tensor
 
-from phalanx.errors import PhalanxError, UsageError
+from phalanx.errors import UsageError
 from phalanx.inference.memory import check_states
+from phalanx.inference.passes import check_scores
 from phalanx.models import EncoderDecoder
 from phalanx.rows import Rows
 from phalanx.shapes import SourceIds
@@ -197,11 +198,7 @@ def _likeliest(
     """Log-probabilities and ids of the likeliest tokens of each row; of equal ones the first."""
     logits_NV = logits_NV.to(torch.promote_types(logits_NV.dtype, torch.float32))
     total_N1 = logits_NV.logsumexp(-1, keepdim=True)
-    if not total_N1.isfinite().all():
-        raise PhalanxError(
-            "The model's scores are not numbers (NaN or infinite). Its weights have probably "
-            "diverged: train again with a lower learning rate."
-        )
+    check_scores(total_N1)
     if barred:
         logits_NV = logits_NV.index_fill(
             1, torch.tensor(barred, device=logits_NV.device), -torch.inf

@@ -12,11 +12,8 @@ from torch import Tensor
 from phalanx.data.length_batches import in_order, padded
 from phalanx.data.tokenizers import Tokenizer
 from phalanx.data.wrapping import wrapped
-from phalanx.errors import PhalanxError
+from phalanx.inference.passes import PASS_POSITIONS, check_scores, evaluating
 from phalanx.rows import Rows
-
-PASS_POSITIONS = 8192
-"""Positions of one pass without gradients; more do not make a product faster."""
 
 Text = str | tuple[str, str]
 """A text, or a pair of texts that is judged together."""
@@ -88,14 +85,10 @@ def scores(model: Any, inputs: Inputs) -> Tensor:
     """
     device = model.embedding.weight.device
     found_NC = torch.empty(len(inputs.ids), model.config.outputs)
-    was_training = model.training
-    model.eval()
-    try:
+    with evaluating(model):
         for rows_N in in_order(inputs.lengths_N, PASS_POSITIONS):
             scores_BC = model(*on_device(model, inputs.batch(rows_N), device))
             found_NC[torch.from_numpy(rows_N)] = scores_BC.float().cpu()
-    finally:
-        model.train(was_training)
     return found_NC
 
 
@@ -161,11 +154,7 @@ def classifications(labels: Sequence[str], scores_NC: Tensor) -> list[Classifica
     Raises:
         PhalanxError: a score is not a number.
     """
-    if not scores_NC.isfinite().all():
-        raise PhalanxError(
-            "The model's scores are not numbers (NaN). Its weights have probably diverged: train "
-            "again with a lower learning rate."
-        )
+    check_scores(scores_NC)
     names = tuple(labels)
     probabilities_NC = scores_NC.softmax(-1).numpy()
     best_N = probabilities_NC.argmax(-1)

@@ -11,13 +11,13 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from phalanx.data.length_batches import in_order, padded
 from phalanx.data.tokenizers import Tokenizer
-from phalanx.data.wrapping import Wrapped, wrapped
+from phalanx.data.wrapping import wrapped
+from phalanx.inference.passes import PASS_POSITIONS
 from phalanx.layers.pooling import POOLINGS
 from phalanx.models import Encoder
 from phalanx.rows import Rows
-
-BATCH_POSITIONS = 8192  # of one pass, padding included
 
 
 @dataclass(frozen=True)
@@ -55,32 +55,24 @@ def embed(
     """
     how = how or Sentences()
     limit = min(how.limit or model.config.context, model.config.context)
-    inputs = [wrapped(tokenizer, ids.tolist(), limit=limit) for ids in tokenizer.encode_each(texts)]
+    inputs = [
+        np.array(wrapped(tokenizer, ids.tolist(), limit=limit).ids, dtype=np.int64)
+        for ids in tokenizer.encode_each(texts)
+    ]
     vectors_ND = np.zeros((len(texts), model.config.width), dtype=np.float32)
-    for places in _batches([len(one.ids) for one in inputs]):
+    lengths_N = np.array([len(ids) for ids in inputs], dtype=np.int64)
+    for places in in_order(lengths_N, PASS_POSITIONS):
         y_BD = _pooled(model, [inputs[place] for place in places], how)
         vectors_ND[places] = y_BD.float().cpu().numpy()
     return vectors_ND
 
 
-def _pooled(model: Encoder, inputs: list[Wrapped], how: Sentences) -> torch.Tensor:
+def _pooled(model: Encoder, inputs: list[NDArray[np.int64]], how: Sentences) -> torch.Tensor:
     device = model.embedding.weight.device
-    longest = max(1, *(len(one.ids) for one in inputs))
-    ids_BT = torch.zeros(len(inputs), longest, dtype=torch.int64)
-    for row, one in enumerate(inputs):
-        ids_BT[row, : len(one.ids)] = torch.tensor(one.ids, dtype=torch.int64)
-    lengths_B = torch.tensor([len(one.ids) for one in inputs], device=device)
-    rows = Rows.padded(lengths_B, longest)
+    ids_BT, lengths_B = padded(inputs)
+    if not ids_BT.shape[1]:  # texts without a token
+        return torch.zeros(len(inputs), model.config.width)
+    rows = Rows.padded(lengths_B.to(device), ids_BT.shape[1])
     y_BTD, _ = model.hidden(ids_BT.to(device), rows)
     y_BD = POOLINGS[how.pooling](y_BTD, rows)
     return torch.nn.functional.normalize(y_BD, dim=-1) if how.normalize else y_BD
-
-
-def _batches(lengths: list[int]) -> list[list[int]]:
-    """Places by rising length, in batches of at most BATCH_POSITIONS positions."""
-    batches: list[list[int]] = []
-    for place in sorted(range(len(lengths)), key=lengths.__getitem__):
-        if not batches or (len(batches[-1]) + 1) * lengths[place] > BATCH_POSITIONS:
-            batches.append([])
-        batches[-1].append(place)
-    return batches

@@ -11,11 +11,11 @@ from phalanx.data.length_batches import in_order, padded
 from phalanx.data.masking import is_text, mask_id
 from phalanx.data.tokenizers import Tokenizer
 from phalanx.data.wrapping import wrapped
-from phalanx.errors import PhalanxError, UsageError
+from phalanx.errors import UsageError
+from phalanx.inference.passes import PASS_POSITIONS, check_scores
 from phalanx.models import Encoder
 from phalanx.rows import Rows
 
-PASS_POSITIONS = 8192
 MARKS = ("[MASK]", "<mask>", "<|mask|>")
 _MARK = re.compile("|".join(map(re.escape, MARKS)))
 # Kinds whose tokens bring the space before a word along: a hidden word brings its own.
@@ -82,11 +82,7 @@ def fill(
             hidden_T = ids_BT[row, : lengths_B[row]] == mask
             scores_MV = model.head(y_BTD[row, : lengths_B[row]][hidden_T]).float()
             shares_MV = scores_MV[:, can_be.to(device)].softmax(-1).cpu()
-            if not shares_MV.isfinite().all():
-                raise PhalanxError(
-                    "The model's scores are not numbers (NaN). Its weights have probably "
-                    "diverged: train again with a lower learning rate."
-                )
+            check_scores(shares_MV)
             best = shares_MV.topk(min(top, len(can_be)))
             pairs = zip(best.values.tolist(), can_be[best.indices].tolist(), strict=True)
             found[place] = Filled(

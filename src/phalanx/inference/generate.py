@@ -4,8 +4,7 @@ The prompts are read in one parallel pass. After that each token needs the one b
 model takes one step a token; this is the part that no architecture here escapes.
 """
 
-from collections.abc import Callable, Collection, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field
 from typing import Literal, get_args
 
@@ -14,6 +13,7 @@ import torch
 from phalanx.errors import PhalanxError, UsageError
 from phalanx.inference.decoding import Decoding, context_limit, kept_from
 from phalanx.inference.memory import check_memory
+from phalanx.inference.passes import evaluating
 from phalanx.inference.sampling import BROKEN, Chooser
 from phalanx.models import Decoder
 
@@ -165,7 +165,7 @@ def continue_rows(
             rows[row].ended = "end" if token in stop else "stop"
         active[row] = not (token in stop or told is True or len(rows[row].tokens) >= limits[row])
 
-    with torch.inference_mode(), _evaluating(model):
+    with torch.inference_mode(), evaluating(model):
         decoding = Decoding(model, prompts, capacity, chooser=chooser, seed=seed, samples=samples)
         tokens_B, active_B = decoding.prefill(), None
         stepping = [True] * len(prompts)
@@ -228,13 +228,3 @@ def generate(
         on_token=on_token,
     )
     return [row.tokens for row in rows]
-
-
-@contextmanager
-def _evaluating(model: torch.nn.Module) -> Iterator[None]:
-    was_training = model.training
-    model.eval()
-    try:
-        yield
-    finally:
-        model.train(was_training)

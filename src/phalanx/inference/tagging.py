@@ -18,11 +18,9 @@ from phalanx.data.tag_schemes import Allowed, allowed, spans
 from phalanx.data.tokenizers import Tokenizer
 from phalanx.data.word_splitting import begins_without_space
 from phalanx.data.wrapping import first_position, wrapped
-from phalanx.errors import PhalanxError, UsageError
+from phalanx.errors import UsageError
+from phalanx.inference.passes import PASS_POSITIONS, check_scores, evaluating
 from phalanx.rows import Rows
-
-PASS_POSITIONS = 8192
-"""Positions of one pass without gradients; more do not make a product faster."""
 
 Scores = NDArray[np.float64]
 
@@ -172,9 +170,7 @@ def log_probabilities(model: Any, inputs: Inputs) -> list[Scores]:
     """
     device = model.embedding.weight.device
     found: list[Scores] = [np.empty((0, model.config.outputs))] * len(inputs.ids)
-    was_training = model.training
-    model.eval()
-    try:
+    with evaluating(model):
         for rows_N in in_order(inputs.lengths_N, PASS_POSITIONS):
             ids_BT, lengths_B = padded([inputs.ids[row] for row in rows_N])
             full = int(lengths_B.min()) == ids_BT.shape[1]
@@ -182,14 +178,8 @@ def log_probabilities(model: Any, inputs: Inputs) -> list[Scores]:
             scores_BTL = model(ids_BT.to(device), rows).float().cpu()
             for row, scores_TL in zip(rows_N, scores_BTL, strict=True):
                 scores_WL = scores_TL[torch.from_numpy(inputs.firsts[row])].double()
+                check_scores(scores_WL)
                 found[row] = scores_WL.log_softmax(-1).numpy()
-    finally:
-        model.train(was_training)
-    if not all(np.isfinite(scores_WL).all() for scores_WL in found):
-        raise PhalanxError(
-            "The model's scores are not numbers (NaN). Its weights have probably diverged: train "
-            "again with a lower learning rate."
-        )
     cuts = np.searchsorted(inputs.sentences_N, np.arange(inputs.count + 1))
     nothing = np.empty((0, model.config.outputs))
     return [np.concatenate([nothing, *found[cuts[n] : cuts[n + 1]]]) for n in range(inputs.count)]

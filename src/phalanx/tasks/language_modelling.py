@@ -15,13 +15,13 @@ from numpy.typing import NDArray
 
 from phalanx.data.batches import LanguageWindows, ValidationWindows
 from phalanx.data.tokenizers import Tokenizer
+from phalanx.inference.passes import PASS_POSITIONS, evaluating
 from phalanx.models.base import SequenceModel
 from phalanx.tasks.positions import Batch, Total, loss, total
 
 __all__ = ["Batch", "Score", "Text", "Total", "batches", "evaluate", "loss", "total"]
 
 # Positions of one pass without gradients; more do not make a product faster.
-PASS_POSITIONS = 8192
 _COUNTED_POSITIONS = 2**20
 
 
@@ -127,13 +127,9 @@ def evaluate(model: SequenceModel, text: Text) -> Score:
     The model is put into evaluation mode meanwhile.
     """
     windows, device = text.windows, model.embedding.weight.device
-    was_training = model.training
-    model.eval()
     nats = 0.0
-    try:
+    with evaluating(model):
         for inputs_NT, targets_NT in windows.passes(PASS_POSITIONS):
             batch = Batch(inputs_NT, targets_NT, segments_BT=windows.segments(inputs_NT))
             nats += float(total(model, batch.to(device)).nats.double())
-    finally:
-        model.train(was_training)
     return Score(nats / windows.positions, windows.positions, text.bytes)

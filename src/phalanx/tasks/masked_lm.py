@@ -21,13 +21,13 @@ from phalanx.data.masking import is_text, mask_tokens
 from phalanx.data.tokenizers import Tokenizer
 from phalanx.data.wrapping import first_position
 from phalanx.errors import UsageError
+from phalanx.inference.passes import PASS_POSITIONS, evaluating
 from phalanx.models import Encoder
 from phalanx.rows import Rows
 from phalanx.shapes import Ids, PerRow
 from phalanx.tasks.batch import TensorBatch, Total
 from phalanx.tasks.positions import CHUNK_SCORES, total_of
 
-PASS_POSITIONS = 8192
 FILE_NAME = "baseline.json"
 JUDGED_FRACTION = 0.15  # of the tokens are hidden from a model that is judged after training
 _VALIDATION_SEED = 0  # the same tokens are hidden whatever the run's seed, so that losses compare
@@ -204,10 +204,8 @@ def evaluate(model: Encoder, text: Text) -> Score:
     """Score a model on a whole text; it is put into evaluation mode meanwhile."""
     device = model.embedding.weight.device
     rows = max(1, CHUNK_SCORES // (model.config.outputs or model.config.vocabulary))
-    was_training = model.training
-    model.eval()
     nats, right, count = 0.0, 0, 0
-    try:
+    with evaluating(model):
         for batch in text.passes():
             here = batch.to(device)
             wanted_BK = here.targets_BK != IGNORED
@@ -219,8 +217,6 @@ def evaluate(model: Encoder, text: Text) -> Score:
                 )
                 right += int((scores_CV.argmax(-1) == targets_C).sum())
             count += len(targets_N)
-    finally:
-        model.train(was_training)
     return _score(nats, right, count)
 
 

@@ -7,12 +7,11 @@ import torch
 
 from phalanx.data.batches import IGNORED
 from phalanx.data.python_tags import TaggedWindows
+from phalanx.inference.passes import PASS_POSITIONS, evaluating
 from phalanx.models.base import SequenceModel
 from phalanx.tasks.positions import Batch, loss, total
 
 __all__ = ["Batch", "Score", "batches", "evaluate", "loss", "majority_accuracy", "total"]
-
-PASS_POSITIONS = 8192
 
 
 @dataclass(frozen=True)
@@ -55,10 +54,8 @@ def evaluate(model: SequenceModel, windows: TaggedWindows) -> Score:
     device = model.embedding.weight.device
     length = windows.inputs_NT.shape[1]
     rows = max(1, PASS_POSITIONS // length)
-    was_training = model.training
-    model.eval()
     nats, right, count = 0.0, 0, 0
-    try:
+    with evaluating(model):
         for at in range(0, len(windows.inputs_NT), rows):
             part = slice(at, at + rows)
             batch = Batch(
@@ -71,8 +68,6 @@ def evaluate(model: SequenceModel, windows: TaggedWindows) -> Score:
             nats += float(torch.nn.functional.cross_entropy(scores_NV, labels_N, reduction="sum"))
             right += int((scores_NV.argmax(-1) == labels_N).sum())
             count += len(labels_N)
-    finally:
-        model.train(was_training)
     return Score(nats / count, right / count, count)
 
 

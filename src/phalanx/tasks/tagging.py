@@ -19,7 +19,6 @@ from phalanx.data.length_batches import padded
 from phalanx.data.order import random_bits
 from phalanx.data.samples import Sentence
 from phalanx.data.tag_schemes import OUTSIDE, Span, convert, detect, spans
-from phalanx.data.tokenizers import Tokenizer
 from phalanx.errors import UsageError
 from phalanx.inference.tagging import Inputs, Scores, decoded, log_probabilities
 from phalanx.tasks import positions
@@ -34,7 +33,6 @@ __all__ = [
     "accuracy",
     "by_type",
     "entities",
-    "hiding_id",
     "in_scheme",
     "loss",
     "micro",
@@ -135,12 +133,6 @@ def total(
     )
     weights_N = nats_N.new_tensor(weights_L)[targets_N.clamp(min=0)]
     return Total((nats_N * weights_N).sum(), (targets_N != IGNORED).sum())
-
-
-def hiding_id(tokenizer: Tokenizer) -> int:
-    """What stands for a hidden token: the mask; the unknown one where there is none; or the end."""
-    unknown = tokenizer.end_id if tokenizer.unknown_id is None else tokenizer.unknown_id
-    return tokenizer.special_ids.get("mask", unknown)
 
 
 @dataclass(frozen=True)

@@ -15,14 +15,12 @@ from phalanx.data.batches import IGNORED
 from phalanx.data.length_batches import in_order, padded
 from phalanx.data.samples import Pair
 from phalanx.data.tokenizers import Tokenizer
+from phalanx.inference.passes import PASS_POSITIONS, evaluating
 from phalanx.models import EncoderDecoder
 from phalanx.rows import Rows
 from phalanx.shapes import Ids, PerRow, SourceIds
 from phalanx.tasks.batch import TensorBatch, Total
 from phalanx.tasks.positions import total_of
-
-PASS_POSITIONS = 8192
-"""Positions of a pass without gradients, of the source and of the target each."""
 
 
 @dataclass(frozen=True)
@@ -147,16 +145,12 @@ def mean_loss(model: EncoderDecoder, pairs: TokenPairs, end_id: int) -> float:
     The model is put into evaluation mode meanwhile.
     """
     device = model.embedding.weight.device
-    was_training = model.training
-    model.eval()
     nats, answers = 0.0, 0
-    try:
+    with evaluating(model):
         for rows in in_order(pairs.lengths_N2, PASS_POSITIONS):
             batch = pairs.batch(rows, end_id)
             nats += float(total(model, batch.to(device)).nats.double())
             answers += batch.answers
-    finally:
-        model.train(was_training)
     return nats / answers
 
 

@@ -11,9 +11,9 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from phalanx.config import ModelConfig, TrainingConfig
 from phalanx.errors import UsageError
+from phalanx.inference.passes import PASS_POSITIONS
 from phalanx.mixers.recurrent import GatedCell
 from phalanx.models import build, count
-from phalanx.tasks.language_modelling import PASS_POSITIONS
 from phalanx.tasks.positions import CHUNK_SCORES, Batch, total
 from phalanx.training.average import Average
 from phalanx.training.live_bytes import LiveBytes

@@ -1,7 +1,7 @@
 """Settings that were given and do nothing in a run: nothing is passed over in silence."""
 
 from phalanx.config import DataConfig, RunConfig, Task, TrainingConfig
-from phalanx.data.tokenizers import KINDS
+from phalanx.data.tokenizers import KINDS, SIZED
 
 _ROWS: tuple[Task, ...] = ("classification", "tagging", "translation")
 _TASKS: dict[str, tuple[Task, ...]] = {
@@ -27,9 +27,9 @@ def ignored(config: RunConfig) -> list[str]:
     train, data = config.train, config.data
     steady = "train.decay is constant" if train.decay == "constant" else ""
     no_muon = "" if train.optimizer == "muon" else f"train.optimizer is {train.optimizer}"
-    sized = data.tokenizer in ("bpe", "words", "wordpiece")
-    given = "" if sized else f"data.tokenizer is {data.tokenizer}"
-    exists = "" if data.tokenizer in KINDS else "the tokenizer is not trained"
+    origin = f"init {config.init} brings it" if config.init else f"it is {data.tokenizer}"
+    given = "" if data.tokenizer in SIZED else f"the tokenizer is not trained to a size: {origin}"
+    exists = "" if data.tokenizer in KINDS else f"the tokenizer is not trained: {origin}"
     reasons = {
         "train.decay_fraction": steady,
         "train.final_fraction": steady,

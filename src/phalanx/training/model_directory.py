@@ -11,6 +11,7 @@ from safetensors.torch import save_file
 
 from phalanx import durable
 from phalanx.config import ModelConfig, Strict, Task, parse, read_text
+from phalanx.data.tag_schemes import SCHEMES
 from phalanx.data.tokenizers import Tokenizer, load_tokenizer
 from phalanx.errors import UsageError
 from phalanx.interop.tensors import read_header, read_weights
@@ -176,7 +177,28 @@ def read_description(path: Path) -> Description:
             f"{file}: format {given!r} is not known. Expected 1. A later phalanx may have written "
             "it: upgrade phalanx."
         )
-    return parse(Description, values, str(file))
+    description = parse(Description, values, str(file))
+    _check_labels(description, file)
+    return description
+
+
+def _check_labels(description: Description, file: Path) -> None:
+    """A label for each output, and one answer a text or one a position, as the task has it."""
+    model, task = description.model, description.task
+    if description.scheme not in (None, *SCHEMES):
+        raise UsageError(
+            f"{file}: scheme {description.scheme!r} is not known. Expected one of "
+            f"{', '.join(SCHEMES)}. Copy the model directory again."
+        )
+    if task not in ("classification", "tagging"):
+        return
+    outputs, labels = model.outputs or model.vocabulary, len(description.labels or ())
+    if labels != outputs or (model.pooling is None) == (task == "classification"):
+        raise UsageError(
+            f"{file}: task {task} with {labels} labels, {outputs} outputs and pooling "
+            f"{model.pooling or 'null'} is no model of phalanx. Expected a label for each output, "
+            "and pooling for classification alone. Copy the model directory again."
+        )
 
 
 def find_model(path: Path) -> Path:

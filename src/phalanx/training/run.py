@@ -2,11 +2,12 @@
 
 import warnings
 from collections.abc import Callable
+from pathlib import Path
 
 from phalanx.config import RunConfig, Task
 from phalanx.models import build
 from phalanx.training.estimate import choose_micro_batch
-from phalanx.training.initial import load_initial
+from phalanx.training.initial import initial_config, load_initial
 from phalanx.training.precision import choose_device
 from phalanx.training.prepared import Prepared
 from phalanx.training.preparing import (
@@ -38,7 +39,16 @@ def prepare(config: RunConfig) -> Prepared:
             model cannot be built.
         PhalanxError: the data changed meanwhile, or the cache cannot be written.
     """
-    return _PREPARE[config.task](config)
+    return _PREPARE[config.task](_within_context(config))
+
+
+def _within_context(config: RunConfig) -> RunConfig:
+    """Where no length was asked for, no more than the model that training starts from holds."""
+    if config.init is None or "sequence_length" in config.train.model_fields_set:
+        return config
+    length = min(config.train.sequence_length, initial_config(Path(config.init)).context)
+    train = config.train.model_copy(update={"sequence_length": length})
+    return config.model_copy(update={"train": train})
 
 
 def make_trainer(prepared: Prepared, say: Callable[[str], object] = warnings.warn) -> Trainer:

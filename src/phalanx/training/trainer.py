@@ -359,7 +359,8 @@ class Trainer:
             finally:
                 self.validating = False
         judged = self.criterion(scores)
-        best = judged < self.lowest
+        # A model whose scores overflow may still be right by chance.
+        best = judged < self.lowest and not math.isnan(scores["loss"])
         if best:
             self.lowest, self.best_step = judged, self.steps
         self._worse = 0 if best else self._worse + 1

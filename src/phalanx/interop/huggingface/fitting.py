@@ -36,7 +36,7 @@ def fitting_family(config: ModelConfig, task: str) -> Family:
     given = _flat(config)
     lines = [
         f"model.{need.key} is {_shown(given[need.key])}; {nearest.model_type} has "
-        f"{' or '.join(_shown(value) for value in list(need.values)[:4])}"
+        f"{' or '.join(list(dict.fromkeys(map(_shown, need.values)))[:4])}"
         for need in problems
     ]
     wanted = {need.key: next(iter(need.values)) for need in problems}

@@ -1,6 +1,5 @@
 """A masked language model's run: the tokens of a text on disk, and windows of them with masks."""
 
-import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +13,7 @@ from phalanx.data.masking import chosen_at_most, mask_id
 from phalanx.data.sources import load_corpus
 from phalanx.data.store import TokenStore, open_store
 from phalanx.data.tokenizers import SIZED
+from phalanx.inference.passes import PASS_POSITIONS
 from phalanx.models import Model
 from phalanx.tasks import masked_lm
 from phalanx.tasks.batch import Total, TrainingBatch
@@ -21,6 +21,7 @@ from phalanx.training.initial import initial_config
 from phalanx.training.precision import choose_device
 from phalanx.training.prepared import Prepared, StepShapes
 from phalanx.training.preparing.language_modelling import corpus_facts
+from phalanx.training.probe import pass_seconds
 from phalanx.training.resolving import resolve_model, resolved, wanted_tokenizer
 
 DEFAULT_TOKENIZER = "wordpiece"
@@ -56,20 +57,11 @@ class MaskedLM(Prepared):
         """See Prepared: loss, accuracy and perplexity of the hidden tokens."""
         return masked_lm.evaluate(model, self.validation).as_dict()
 
-    @torch.no_grad()
     def validation_seconds(self, model: Model) -> float:
         """See Prepared: one pass, timed, for all."""
         batch = next(self.validation.passes()).to(model.embedding.weight.device)
-        was_training = model.training
-        model.eval()
-        try:
-            for _ in range(2):  # the first is slow
-                began = time.perf_counter()
-                float(self.total(model, batch, 0.0).nats)
-                took = time.perf_counter() - began
-        finally:
-            model.train(was_training)
-        return took * self.validation.windows.positions / batch.tokens
+        seconds = pass_seconds(model, batch, self.total)
+        return seconds * self.validation.windows.positions / batch.tokens
 
     def shapes(self) -> StepShapes:
         """See Prepared."""
@@ -78,7 +70,7 @@ class MaskedLM(Prepared):
             total=self.total,
             rows=rows,
             step=self._zeros,
-            validation=lambda: self._zeros(max(1, masked_lm.PASS_POSITIONS // length)),
+            validation=lambda: self._zeros(max(1, PASS_POSITIONS // length)),
             typical=lambda: (self._zeros(1), rows),
             tokens=rows * length,
             positions=rows * length,

@@ -1,21 +1,18 @@
 """Runs on texts of their own, each batched with others of about its length."""
 
-import time
 from abc import abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
 from phalanx.data.length_batches import LengthBatches, Lengths, in_order
+from phalanx.inference.passes import PASS_POSITIONS
 from phalanx.tasks.batch import TrainingBatch
 from phalanx.training.prepared import Prepared, StepShapes
-
-PASS_POSITIONS = 8192
-"""Positions of a pass without gradients, padding included; more do not make a product faster."""
+from phalanx.training.probe import pass_seconds
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -53,17 +50,8 @@ class RowsPrepared(Prepared):
         """See Prepared: a pass over its longest batch, timed, for all of its positions."""
         rows, *longest = _largest(self.validation_lengths)
         batch = self.zeros(rows, *longest).to(model.embedding.weight.device)
-        was_training = model.training
-        model.eval()
-        try:
-            with torch.no_grad():
-                for _ in range(2):  # the first one is slow
-                    began = time.perf_counter()
-                    float(self.total(model, batch, 0.0).nats)
-                    took = time.perf_counter() - began
-        finally:
-            model.train(was_training)
-        return took * int(self.validation_lengths.sum()) / max(1, rows * sum(longest))
+        seconds = pass_seconds(model, batch, self.total)
+        return seconds * int(self.validation_lengths.sum()) / max(1, rows * sum(longest))
 
     def shapes(self) -> StepShapes:
         """See Prepared."""

@@ -13,13 +13,14 @@ from numpy.typing import NDArray
 from phalanx.config import RunConfig, Task
 from phalanx.data.labelled import Labelled, Sentence, load_sentences
 from phalanx.data.length_batches import LengthBatches
+from phalanx.data.masking import hiding_id
 from phalanx.data.tag_schemes import detect, problems
 from phalanx.data.tokenizers import Tokenizer, tokenizer_for
 from phalanx.inference.tagging import encode, tokenizer_text
 from phalanx.tasks import tagging
 from phalanx.tasks.batch import Total
 from phalanx.tasks.classification import Weights, balanced
-from phalanx.tasks.tagging import Batch, Side, hiding_id
+from phalanx.tasks.tagging import Batch, Side
 from phalanx.tasks.tagging_baselines import FILE_NAME, Baselines
 from phalanx.training.initial import initial_config
 from phalanx.training.precision import choose_device
