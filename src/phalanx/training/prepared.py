@@ -4,7 +4,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Protocol, Self
 
 from phalanx.config import ModelConfig, RunConfig, Task
 from phalanx.data.tokenizers import Tokenizer
@@ -30,6 +30,33 @@ class DataFacts:
     bytes: int
     split: str
     notes: tuple[str, ...] = ()
+
+    @classmethod
+    def of(cls, read: "WasRead") -> Self:
+        """The facts of a corpus, or of labelled data."""
+        return cls(read.name, read.digest, read.files, read.bytes, read.split, read.notes)
+
+    @property
+    def origin(self) -> str:
+        """What was read, and of how many files, in words."""
+        return f"{self.name}, " + ("1 file" if self.files == 1 else f"{self.files} files")
+
+
+class WasRead(Protocol):
+    """Data that knows where it came from; see DataFacts."""
+
+    @property
+    def name(self) -> str: ...  # noqa: D102
+    @property
+    def digest(self) -> str: ...  # noqa: D102
+    @property
+    def files(self) -> int: ...  # noqa: D102
+    @property
+    def bytes(self) -> int: ...  # noqa: D102
+    @property
+    def split(self) -> str: ...  # noqa: D102
+    @property
+    def notes(self) -> tuple[str, ...]: ...  # noqa: D102
 
 
 @dataclass(frozen=True)

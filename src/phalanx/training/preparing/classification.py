@@ -103,13 +103,12 @@ class Classification(RowsPrepared):
     def described(self) -> list[str]:
         """See Prepared."""
         facts, tokenizer, counts = self.facts, self.tokenizer, self.counts
-        files = "1 file" if facts.files == 1 else f"{facts.files} files"
         order = sorted(counts, key=lambda label: (-counts[label], label))
         shown = ", ".join(f"{label} {counts[label]:,}" for label in order[:_SHOWN_LABELS])
         few = f" ... {order[-1]} {counts[order[-1]]:,}" if len(order) > _SHOWN_LABELS else ""
         train, validation = self.train, self.validation
         lines = [
-            f"rows: {facts.name}, {files}, split {facts.split}; {len(train.labels_N):,} to train "
+            f"rows: {facts.origin}, split {facts.split}; {len(train.labels_N):,} to train "
             f"on, {len(validation.labels_N):,} to validate on; {self.epoch_tokens:,} tokens "
             f"({tokenizer.kind}, vocabulary {tokenizer.vocabulary}); sha256 {facts.digest[:12]}",
             f"labels: {len(counts)}: {shown}{few}",
@@ -177,9 +176,7 @@ def prepare(config: RunConfig) -> Classification:
         config=resolved(config, model_config, DEFAULT_TOKENIZER),
         model_config=model_config,
         tokenizer=tokenizer,
-        facts=DataFacts(
-            found.name, found.digest, found.files, found.bytes, found.split, found.notes
-        ),
+        facts=DataFacts.of(found),
         labels=labels,
         lengths=sides[0].inputs.lengths_N,
         validation_lengths=sides[1].inputs.lengths_N,

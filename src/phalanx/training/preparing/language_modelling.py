@@ -77,9 +77,8 @@ class LanguageModelling(Prepared):
     def described(self) -> list[str]:
         """See Prepared."""
         facts, tokenizer, unknown = self.facts, self.tokenizer, self.validation.unknown
-        files = "1 file" if facts.files == 1 else f"{facts.files} files"
         lines = [
-            f"text: {facts.name}, {files}, {facts.bytes:,} bytes, split {facts.split}; "
+            f"text: {facts.origin}, {facts.bytes:,} bytes, split {facts.split}; "
             f"{len(self.tokens):,} tokens to train on, "
             f"{self.validation.windows.positions:,} to validate on "
             f"({tokenizer.kind}, vocabulary {tokenizer.vocabulary}); sha256 {facts.digest[:12]}"
@@ -130,18 +129,11 @@ def prepare(config: RunConfig) -> LanguageModelling:
         config=resolved(config, model_config, DEFAULT_TOKENIZER),
         model_config=model_config,
         tokenizer=store.tokenizer,
-        facts=corpus_facts(corpus),
+        facts=DataFacts.of(corpus),
         corpus=corpus,
         store=store,
         windows=LanguageWindows(store.train, train.sequence_length, config.seed, end_id),
         validation=language_modelling.Text.over(
             store.tokenizer, store.validation, model_config.context, data.validation_tokens, end_id
         ),
-    )
-
-
-def corpus_facts(corpus: Corpus) -> DataFacts:
-    """What was read of a corpus."""
-    return DataFacts(
-        corpus.name, corpus.digest, corpus.files, corpus.bytes, corpus.split, corpus.notes
     )

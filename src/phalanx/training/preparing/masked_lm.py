@@ -19,8 +19,7 @@ from phalanx.tasks import masked_lm
 from phalanx.tasks.batch import Total, TrainingBatch
 from phalanx.training.initial import initial_config
 from phalanx.training.precision import choose_device
-from phalanx.training.prepared import Prepared, StepShapes
-from phalanx.training.preparing.language_modelling import corpus_facts
+from phalanx.training.prepared import DataFacts, Prepared, StepShapes
 from phalanx.training.probe import pass_seconds
 from phalanx.training.resolving import resolve_model, resolved, wanted_tokenizer
 
@@ -92,9 +91,8 @@ class MaskedLM(Prepared):
     def described(self) -> list[str]:
         """See Prepared."""
         facts, tokenizer, side = self.facts, self.tokenizer, self.store.validation_facts
-        files = "1 file" if facts.files == 1 else f"{facts.files} files"
         lines = [
-            f"text: {facts.name}, {files}, {facts.bytes:,} bytes, split {facts.split}; "
+            f"text: {facts.origin}, {facts.bytes:,} bytes, split {facts.split}; "
             f"{self.epoch_tokens:,} tokens to train on, "
             f"{self.validation.windows.positions:,} to validate on ({tokenizer.kind}, vocabulary "
             f"{tokenizer.vocabulary}), {self.hiding.fraction:.0%} of them hidden; "
@@ -155,7 +153,7 @@ def prepare(config: RunConfig) -> MaskedLM:
         config=resolved(config, model_config, DEFAULT_TOKENIZER),
         model_config=model_config,
         tokenizer=store.tokenizer,
-        facts=corpus_facts(corpus),
+        facts=DataFacts.of(corpus),
         store=store,
         hiding=hiding,
         windows=LanguageWindows(store.train, hiding.length(length), config.seed),

@@ -85,13 +85,12 @@ class TaggingRun(RowsPrepared):
     def described(self) -> list[str]:
         """See Prepared."""
         facts, tokenizer, counts = self.facts, self.tokenizer, self.counts
-        files = "1 file" if facts.files == 1 else f"{facts.files} files"
         train, validation = self.train, self.validation
         order = sorted(counts, key=lambda tag: (-counts[tag], tag))
         shown = ", ".join(f"{tag} {counts[tag]:,}" for tag in order[:_SHOWN_LABELS])
         few = f" ... {order[-1]} {counts[order[-1]]:,}" if len(order) > _SHOWN_LABELS else ""
         lines = [
-            f"sentences: {facts.name}, {files}, split {facts.split}; "
+            f"sentences: {facts.origin}, split {facts.split}; "
             f"{len(train.sentences):,} to train on, {len(validation.sentences):,} to validate on; "
             f"{sum(counts.values()):,} words, {self.epoch_tokens:,} tokens ({tokenizer.kind}, "
             f"vocabulary {tokenizer.vocabulary}); sha256 {facts.digest[:12]}",
@@ -206,7 +205,7 @@ def _facts(found: Labelled[Sentence], scheme: str) -> DataFacts:
             f"{len(faults):,} tags break the rules of their scheme, which make no entity there: "
             f"sentence {place}: {message}"
         )
-    return DataFacts(found.name, found.digest, found.files, found.bytes, found.split, tuple(notes))
+    return replace(DataFacts.of(found), notes=tuple(notes))
 
 
 def _defaults(config: RunConfig) -> dict[str, object]:

@@ -74,10 +74,9 @@ class TranslationRun(RowsPrepared):
     def described(self) -> list[str]:
         """See Prepared."""
         facts, tokenizer = self.facts, self.tokenizer
-        files = "1 file" if facts.files == 1 else f"{facts.files} files"
         source, target = (round(float(mean), 1) for mean in self.lengths.mean(0))
         lines = [
-            f"pairs: {facts.name}, {files}, split {facts.split}; {len(self.lengths):,} to train "
+            f"pairs: {facts.origin}, split {facts.split}; {len(self.lengths):,} to train "
             f"on, {len(self.validation_lengths):,} to validate on; {source} and {target} tokens "
             f"each ({tokenizer.kind}, vocabulary {tokenizer.vocabulary}); padding "
             f"{self.order.padding:.1%}; sha256 {facts.digest[:12]}"
@@ -137,9 +136,7 @@ def prepare(config: RunConfig) -> TranslationRun:
         config=resolved(config, model_config, DEFAULT_TOKENIZER),
         model_config=model_config,
         tokenizer=tokenizer,
-        facts=DataFacts(
-            found.name, found.digest, found.files, found.bytes, found.split, found.notes
-        ),
+        facts=DataFacts.of(found),
         lengths=lengths,
         validation_lengths=validation.lengths_N2,
         order=LengthBatches(
