@@ -16,8 +16,8 @@ from phalanx.training.model_directory import Description, save_model
 TEXT = "the quick brown fox jumps over the lazy dog. "
 
 
-def save(path: Path, config: ModelConfig, seed: int, task: str = "language_modelling") -> None:
-    description = Description.model_validate({"model": config, "task": task})
+def save(path: Path, config: ModelConfig, seed: int, **described: object) -> None:
+    description = Description.model_validate({"model": config, **described})
     save_model(path, build(config, seed), train_tokenizer("characters", [TEXT]), description)
 
 
@@ -107,7 +107,7 @@ def test_evaluate_takes_a_text_or_paths(tmp_path: Path) -> None:
 
 def test_a_tagger_neither_generates_nor_scores_text(tmp_path: Path) -> None:
     config = small(kind="encoder", outputs=7, tied=False)
-    save(tmp_path / "model", config, seed=1, task="tagging")
+    save(tmp_path / "model", config, seed=1, task="tagging", labels=tuple("abcdefg"))
     run = phalanx.load(tmp_path / "model")
     ids_BT = torch.zeros(1, 5, dtype=torch.int64)
     assert run.model(ids_BT).shape == (1, 5, 7)
