@@ -6,8 +6,6 @@ import subprocess
 import sys
 from pathlib import Path
 
-import pytest
-
 ROOT = Path(__file__).parents[2]
 READMES = ("README.md", "README.zh-CN.md")
 
@@ -44,14 +42,24 @@ def write_labelled_files(folder: Path) -> None:
     (folder / "pairs.tsv").write_text("".join(pairs), encoding="utf-8")
 
 
-@pytest.mark.parametrize("name", READMES)
-def test_the_shell_commands_run(name: str, tmp_path: Path) -> None:
+def commands_of(name: str) -> list[str]:
+    lines = "".join(blocks(name, "sh")).splitlines()
+    return [line for line in lines if line.startswith("phalanx ")]
+
+
+def test_the_chinese_readme_has_commands_of_the_english_one() -> None:
+    """Which run below; the language of a report is tested where reports are."""
+    chinese = [command.replace(" --lang zh", "") for command in commands_of(READMES[1])]
+    assert len(chinese) >= 6
+    assert set(chinese) <= set(commands_of(READMES[0]))
+
+
+def test_the_shell_commands_run(tmp_path: Path) -> None:
     text = "def add(a, b):\n    return a + b\n\nHello, other text.\n" * 60
     (tmp_path / "my.txt").write_text(text, encoding="utf-8")
     (tmp_path / "other.txt").write_text(text[:300], encoding="utf-8")
     write_labelled_files(tmp_path)
-    lines = "".join(blocks(name, "sh")).splitlines()
-    commands = [shlex.split(line) for line in lines if line.startswith("phalanx ")]
+    commands = [shlex.split(line) for line in commands_of(READMES[0])]
     assert len(commands) >= 6
     for _, *words in commands:
         done = subprocess.run(
