@@ -119,7 +119,7 @@ def _language_model(run: "Run", ask: EvaluateAsk) -> None:
         raise UsageError(
             f"--{wrong.replace('_', '-')}: a language model is judged by text alone. Leave it out."
         )
-    text = run.text(paths=list(ask.data), **ask.options)  # type: ignore[arg-type]
+    text = run.text(paths=list(ask.data), **ask.options)  # type: ignore[arg-type]  # names checked above
     if text.unknown:
         note(
             f"warning: {text.unknown:,} of {text.windows.positions:,} tokens stand for "

@@ -31,7 +31,7 @@ def predict(run: "Run", ask: PredictAsk) -> None:
             f"--output {ask.output}: expected a file that ends in .jsonl, and no --json beside it."
         )
     texts = ask.texts or tuple(_read(run, ask))
-    found = fill(run.model, run.tokenizer, texts, top=ask.top or TOP)  # type: ignore[arg-type]
+    found = fill(run.model, run.tokenizer, texts, top=ask.top or TOP)  # type: ignore[arg-type]  # an Encoder
     if ask.output is not None:
         lines = "".join(json.dumps(_values(one), ensure_ascii=False) + "\n" for one in found)
         durable.replace(ask.output, lines.encode())
@@ -73,7 +73,7 @@ def evaluate(run: "Run", ask: EvaluateAsk) -> None:
     ids_N = run.tokenizer.encode_documents([document.text for document in documents])
     hiding = masked_lm.Hiding(run.tokenizer, masked_lm.JUDGED_FRACTION)
     text = masked_lm.Text.over(hiding, ids_N, run.config.context)
-    score = masked_lm.evaluate(run.model, text)  # type: ignore[arg-type]
+    score = masked_lm.evaluate(run.model, text)  # type: ignore[arg-type]  # an Encoder
     if math.isnan(score.loss):
         raise PhalanxError(
             f"{run.path}: the model's scores are not numbers (NaN). Its weights have probably "
